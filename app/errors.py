@@ -1,0 +1,268 @@
+"""Every error that Tollgate raises on purpose.
+
+    TollgateError
+    ├── BadRequest                 400  the request cannot be understood; `param` names the field
+    │   └── UnknownField           400  a field nobody reads; names the nearest real one
+    ├── NotAuthenticated           401  who are you?
+    │   ├── ExpiredKey             401
+    │   └── BlockedKey             401
+    ├── NotAllowed                 403  this caller may not do that
+    │   └── ModelNotAllowed        403
+    ├── NotFound                   404
+    ├── Conflict                   409  the name is taken
+    ├── TooLarge                   413
+    ├── LimitReached               429  a limit or a budget; nothing was taken from any of them
+    │   ├── BudgetExceeded         429  settled spend has reached the budget
+    │   ├── BudgetHeld             429  the money left is held by calls in flight
+    │   ├── BudgetTooSmall         429  a strict budget cannot cover the stated output cap
+    │   └── ParallelLimitReached   429
+    ├── UnpricedModel              403  a budget cannot be kept on a model without a price
+    ├── ProviderFailed             502  no deployment gave an answer
+    │   └── ProviderTimedOut       504
+    └── Unavailable                503  a part of ours is down; Retry-After says when to try again
+        ├── LimitsUnavailable      503  Redis
+        └── DatabaseUnavailable    503  SQL
+    SettingsError                  the configuration is wrong; stops the start
+
+Each error carries the HTTP status, the `type` and the `code` that clients see.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+
+class TollgateError(Exception):
+    """An error with an HTTP answer in OpenAI's shape."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "internal_error"
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        """`message` is for people; `param` is the field of the request that is at fault."""
+        super().__init__(message)
+        self.message = message
+        self.param = param
+
+    def details(self) -> dict[str, Any]:
+        """Fields that stand in the error beside message, type, param and code."""
+        return {}
+
+    def headers(self) -> dict[str, str]:
+        """Headers that go with the answer."""
+        return {}
+
+    def body(self) -> dict[str, Any]:
+        """The answer: `{"error": {"message", "type", "param", "code", ...}}`."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": error | self.details()}
+
+
+class BadRequest(TollgateError):
+    """The request cannot be understood."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "bad_request"
+
+
+class UnknownField(BadRequest):
+    """A field that nobody reads: a limit must never be ignored silently."""
+
+    code = "unknown_field"
+
+
+class NotAuthenticated(TollgateError):
+    """The caller did not prove who they are."""
+
+    status = 401
+    type = "auth_error"
+    code = "invalid_api_key"
+
+    def headers(self) -> dict[str, str]:
+        """RFC 9110, section 11.6.1: a 401 says how to authenticate."""
+        return {"WWW-Authenticate": 'Bearer realm="tollgate"'}
+
+
+class ExpiredKey(NotAuthenticated):
+    """The virtual key was good once."""
+
+    type = "expired_key"
+    code = "expired_key"
+
+
+class BlockedKey(NotAuthenticated):
+    """The virtual key is blocked by hand."""
+
+    code = "blocked_key"
+
+
+class NotAllowed(TollgateError):
+    """The caller is known and may not do this."""
+
+    status = 403
+    type = "permission_error"
+    code = "not_allowed"
+
+
+class ModelNotAllowed(NotAllowed):
+    """The model is on none of the caller's lists, or does not exist."""
+
+    type = "key_model_access_denied"
+    code = "model_not_allowed"
+
+
+class UnpricedModel(NotAllowed):
+    """A caller with a budget asked for a model whose price is not known."""
+
+    type = "unpriced_model"
+    code = "unpriced_model"
+
+
+class NotFound(TollgateError):
+    """There is no such thing."""
+
+    status = 404
+    type = "not_found_error"
+    code = "not_found"
+
+
+class Conflict(TollgateError):
+    """The name is taken."""
+
+    status = 409
+    type = "conflict"
+    code = "conflict"
+
+
+class TooLarge(TollgateError):
+    """The body is larger than the gateway reads."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "body_too_large"
+
+
+class LimitReached(TollgateError):
+    """A limit refused the call. A refused call takes nothing from any limit."""
+
+    status = 429
+    type = "throttling_error"
+    code = "limit_reached"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: str,
+        limit: float,
+        current: float,
+        resets_at: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        """`scope` is the meter ("user:ada"); money is in dollars; `resets_at` is ISO 8601.
+
+        `retry_after` is in seconds, or None where waiting does not help.
+        """
+        super().__init__(message)
+        self.scope = scope
+        self.limit = limit
+        self.current = current
+        self.resets_at = resets_at
+        self.retry_after = retry_after
+
+    def details(self) -> dict[str, Any]:
+        """Which limit it was, where it stands and when it opens again."""
+        return {
+            "scope": self.scope,
+            "limit": self.limit,
+            "current": self.current,
+            "resets_at": self.resets_at,
+        }
+
+    def headers(self) -> dict[str, str]:
+        """Retry-After (RFC 9110, section 10.2.3), or word to the SDKs that retrying is no use.
+
+        `x-should-retry` is read by OpenAI's and Anthropic's clients.
+        """
+        if self.retry_after is None:
+            return {"x-should-retry": "false"}
+        return {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
+
+
+class BudgetExceeded(LimitReached):
+    """Settled spend has reached the budget."""
+
+    type = "budget_exceeded"
+    code = "budget_exceeded"
+
+
+class BudgetHeld(LimitReached):
+    """The money that is left is held by calls in flight; it may come back."""
+
+    type = "budget_held"
+    code = "budget_held"
+
+
+class BudgetTooSmall(LimitReached):
+    """A strict budget has money left, but not enough for the output cap that the call states."""
+
+    type = "budget_exceeded"
+    code = "budget_too_small"
+
+
+class ParallelLimitReached(LimitReached):
+    """All parallel slots are taken."""
+
+    code = "max_parallel_requests"
+
+
+class ProviderFailed(TollgateError):
+    """No deployment gave an answer."""
+
+    status = 502
+    type = "provider_error"
+    code = "provider_failed"
+
+
+class ProviderTimedOut(ProviderFailed):
+    """The provider accepted the call and then said nothing in time."""
+
+    status = 504
+    code = "provider_timeout"
+
+
+class Unavailable(TollgateError):
+    """A part of ours is down. Nothing is wrong with the request or the key."""
+
+    status = 503
+    type = "service_unavailable"
+    code = "unavailable"
+    retry_after: ClassVar[int] = 2
+
+    def headers(self) -> dict[str, str]:
+        """When to try again, in seconds."""
+        return {"Retry-After": str(self.retry_after)}
+
+
+class LimitsUnavailable(Unavailable):
+    """Redis did not answer, so no limit can be checked."""
+
+    code = "limits_unavailable"
+
+
+class DatabaseUnavailable(Unavailable):
+    """SQL did not answer."""
+
+    code = "database_unavailable"
+
+
+class SettingsError(Exception):
+    """The configuration is wrong. `problems` holds one line each: path, value, what was expected."""
+
+    def __init__(self, problems: list[str]) -> None:
+        """Each problem is one line for the person who starts the gateway."""
+        super().__init__("\n".join(problems))
+        self.problems = problems

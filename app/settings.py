@@ -1,0 +1,299 @@
+"""Environment and config.yaml to one frozen Settings; every problem is named with its path."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from app import config_file
+from app.config_file import Notes, Section
+from app.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SHORTEST_MASTER_KEY = 16
+LONGEST_ID = 64
+MOST_TOKENS = 1_000_000_000
+COSTS = [name for name in config_file.OURS["litellm_params"] if "_cost" in name]
+
+# No model costs a hundredth of this; a price per million tokens, put in by mistake, is nearly always above it.
+DEAREST_TOKEN = Decimal("0.01")
+
+# What a deployment is called with where it does not say; LiteLLM reads the same variables.
+API_DEFAULTS = {
+    "openai": {"api_key": "os.environ/OPENAI_API_KEY"},
+    "azure": {"api_key": "os.environ/AZURE_API_KEY", "api_base": "os.environ/AZURE_API_BASE"},
+}
+
+ENCODED = "special characters in its password percent-encoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One entry of model_list: a provider's model that answers under a name of ours.
+
+    `provider` is who is called ("openai", "azure", "mock"), `price_provider` whose prices count, for a mock as well.
+    Costs are dollars per token. `off` says why it cannot be used ("AZURE_API_KEY is not set"), or is None.
+    """
+
+    id: str
+    model_name: str
+    provider: str
+    model: str
+    price_provider: str = "openai"
+    api_base: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    api_version: str | None = None
+    mock_response: str | None = None
+    timeout: float | None = None
+    base_model: str | None = None
+    access_groups: tuple[str, ...] = ()
+    max_input_tokens: int | None = None
+    max_output_tokens: int | None = None
+    input_cost_per_token: Decimal | None = None
+    output_cost_per_token: Decimal | None = None
+    cache_read_input_token_cost: Decimal | None = None
+    cache_creation_input_token_cost: Decimal | None = None
+    off: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set, read once at start. Times are seconds."""
+
+    master_key: str = field(repr=False)
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    deployments: tuple[Deployment, ...] = ()
+    unpriced: str = "refuse"
+    budget_wait: float = 5.0
+    lease: float = 30.0
+    max_body_bytes: int = 32 * 1024 * 1024
+    timeout: float = 600.0
+    warnings: tuple[str, ...] = ()
+
+
+def load(environ: Mapping[str, str], directory: Path) -> Settings:
+    """Read the environment and the config.yaml in `directory`, at which relative paths start.
+
+    An empty variable counts as one that is not set. Nothing is created and nobody is connected to.
+
+    Raises SettingsError with all problems, one line each, none of which shows a secret.
+    """
+    directory = directory.absolute()
+    notes = Notes(environ.get("TOLLGATE_CONFIG") or "config.yaml", environ)
+    config = _config(directory, notes)
+    deployments = _deployments(config, notes)
+    config.section("litellm_settings")
+    general = config.section("general_settings")
+    changed = _general(general, config.section("router_settings"))
+    changed["master_key"] = _master_key(general)
+    changed["database_url"] = _database_url(general, directory)
+    changed["redis_url"] = _redis_url(notes)
+    for path, variable in config.unset.items():
+        notes.problem(path, f"{variable} is not set in the environment")
+    if notes.problems:
+        raise SettingsError(notes.problems)
+    return Settings(deployments=deployments, warnings=notes.all_warnings(), **changed)
+
+
+def _config(directory: Path, notes: Notes) -> Section:
+    """Read the file, which may be missing only where nobody asked for it by name."""
+    path = directory / notes.file
+    if not path.exists() and not notes.environ.get("TOLLGATE_CONFIG"):
+        notes.warnings.append(f"{notes.file}: there is no such file, so there are no models")
+        return Section(notes, "config", "", {})
+    config = config_file.read(path, notes)
+    if not config.values.get("model_list"):
+        notes.warnings.append(f"{notes.file}: model_list is empty, so there are no models")
+    return config
+
+
+def _deployments(config: Section, notes: Notes) -> tuple[Deployment, ...]:
+    found: list[Deployment] = []
+    ids: dict[str, str] = {}
+    for entry in config.sections("model_list"):
+        if deployment := _deployment(entry, ids):
+            found.append(deployment)
+        if off := _are_not_set(entry.unset):
+            notes.warnings.append(f"{notes.file}: {entry.path} ({entry.values.get('model_name')}) is off: {off}")
+    return tuple(found)
+
+
+def _deployment(entry: Section, ids: dict[str, str]) -> Deployment | None:
+    """Read one entry; None where it has no name or no model. `ids` is where each id was found, and grows by one."""
+    params, info = entry.section("litellm_params"), entry.section("model_info")
+    model_name = entry.name("model_name", 'a string like "gpt-4o"', required=True)
+    mock_response = params.text("mock_response", 'a string like "Hello"')
+    named, model = _provider_and_model(params, mocked=mock_response is not None)
+    rest: dict[str, Any] = {
+        "timeout": _timeout(params),
+        "base_model": info.name("base_model", 'a string like "gpt-4o"'),
+        "access_groups": info.names("access_groups", 'a list like ["beta-models"]'),
+        "max_input_tokens": info.whole("max_input_tokens", least=1, most=MOST_TOKENS),
+        "max_output_tokens": info.whole("max_output_tokens", least=1, most=MOST_TOKENS),
+    }
+    rest |= _costs(params, info)
+    # A mock calls nobody, so it works where the variables of its address and key are not set.
+    rest |= {} if mock_response is not None else _api(params, named)
+    if model_name is None or model is None:
+        return None
+    return Deployment(
+        id=_identity(entry, params, info, ids),
+        model_name=model_name,
+        provider=named if mock_response is None else "mock",
+        model=model,
+        price_provider=named,
+        mock_response=mock_response,
+        off=_are_not_set(entry.unset),
+        **rest,
+    )
+
+
+def _provider_and_model(params: Section, *, mocked: bool) -> tuple[str, str | None]:
+    """("openai/gpt-4o") -> ("openai", "gpt-4o"). A mock may name any provider: only its prices count."""
+    text = params.name("model", 'a string like "openai/gpt-4o"', required=True)
+    if text is None:
+        return "openai", None
+    provider, model = text.split("/", 1) if "/" in text else ("openai", text)
+    if model and (provider in API_DEFAULTS or (mocked and provider)):
+        return provider, model
+    known = " or ".join(f'"{name}/<model>"' for name in API_DEFAULTS)
+    params.wrong("model", text, f'{known}; a server that speaks OpenAI\'s format is "openai/{text}" with its api_base')
+    return "openai", None
+
+
+def _api(params: Section, provider: str) -> dict[str, str | None]:
+    """Read where to call and with which key. The key for OpenAI itself is never sent to another address by default."""
+    elsewhere = provider == "openai" and params.values.get("api_base") is not None
+    defaults = {} if elsewhere else API_DEFAULTS[provider]
+    base = params.text("api_base", 'an address like "https://…"', default=defaults.get("api_base"))
+    if base is not None and not _is_address(base, "http", "https"):
+        params.wrong("api_base", base, 'an address like "https://…"', secret="@" in base)
+    return {
+        "api_base": base,
+        "api_key": params.text("api_key", "a string", default=defaults.get("api_key"), secret=True),
+        "api_version": params.text("api_version", 'a string like "2024-10-21"'),
+    }
+
+
+def _costs(params: Section, info: Section) -> dict[str, Decimal | None]:
+    """Read dollars per token. They may stand in either section; litellm_params win."""
+    expected = f"dollars per token, from 0 to {DEAREST_TOKEN}; is this per million?"
+    found: dict[str, Decimal | None] = dict.fromkeys(COSTS)
+    for section, kind in itertools.product((info, params), COSTS):
+        if (cost := section.number(kind, expected, least=0, most=DEAREST_TOKEN)) is not None:
+            found[kind] = cost
+    return found
+
+
+def _identity(entry: Section, params: Section, info: Section, ids: dict[str, str]) -> str:
+    """Take the id that the entry gives itself, or make one of all it says but its secrets: it outlives restarts."""
+    given = info.name("id", 'a string like "azure-eu-1"', longest=LONGEST_ID)
+    if given is not None:
+        if given in ids:
+            info.wrong("id", given, f"an id of its own; {ids[given]} has this one")
+        ids[given] = entry.path
+        return given
+    said = {
+        name: value
+        for name, value in params.values.items()
+        if name in config_file.OURS["litellm_params"] and (name != "api_key" or config_file.referred(value))
+    }
+    text = json.dumps([entry.values.get("model_name"), said], sort_keys=True, default=str)
+    # Entries that differ in their secrets only (two accounts of one provider) are told apart by their order.
+    digests = (sha256(f"{number}:{text}".encode()).hexdigest()[:16] for number in itertools.count())
+    identity = next(digest for digest in digests if digest not in ids)
+    ids[identity] = entry.path
+    return identity
+
+
+def _are_not_set(unset: Mapping[str, str]) -> str | None:
+    """("AZURE_API_BASE and AZURE_API_KEY are not set"), or None where nothing is missing."""
+    names = " and ".join(dict.fromkeys(unset.values()))
+    return f"{names} {'are' if ' ' in names else 'is'} not set" if names else None
+
+
+def _general(general: Section, router: Section) -> dict[str, Any]:
+    """Read what differs from the defaults."""
+    found: dict[str, Any] = {}
+    if (unpriced := general.text("unpriced", expected := '"refuse" or "allow"')) in ("refuse", "allow"):
+        found["unpriced"] = unpriced
+    elif unpriced is not None:
+        general.wrong("unpriced", unpriced, expected)
+    wait = general.number("budget_wait", "seconds, from 0 to 60", least=0, most=60)
+    if wait is not None:
+        found["budget_wait"] = float(wait)
+    largest = general.number("max_request_size_mb", "megabytes, from 0.001 to 1024", least=Decimal("0.001"), most=1024)
+    if largest is not None:
+        found["max_body_bytes"] = int(largest * 1024 * 1024)
+    timeout = _timeout(router)
+    return found if timeout is None else found | {"timeout": timeout}
+
+
+def _timeout(section: Section) -> float | None:
+    seconds = section.number("timeout", "seconds, from 0.001 to 86400", least=Decimal("0.001"), most=86_400)
+    return None if seconds is None else float(seconds)
+
+
+def _secret(variable: str, general: Section, name: str, expected: str) -> tuple[str | None, str]:
+    """Find a value and its place: the environment wins, and the file is then not even looked at."""
+    if value := general.notes.environ.get(variable):
+        return value, variable
+    return general.text(name, expected, secret=True), f"{general.notes.file}: {general.at(name)}"
+
+
+def _master_key(general: Section) -> str:
+    expected = f'a secret that starts with "sk-" and has {SHORTEST_MASTER_KEY} or more characters, no spaces'
+    key, place = _secret("TOLLGATE_MASTER_KEY", general, "master_key", expected)
+    if key is None:
+        if general.values.get("master_key") is None:
+            general.notes.problems.append(f"TOLLGATE_MASTER_KEY: not set, expected {expected}")
+        return ""
+    if re.fullmatch(r"sk-[!-~]+", key) is None or len(key) < SHORTEST_MASTER_KEY:
+        general.notes.problems.append(f"{place}: got something else, expected {expected}")
+    return key
+
+
+def _database_url(general: Section, directory: Path) -> str:
+    """Name the driver for SQLAlchemy; a relative SQLite file starts at `directory`, not where the process started."""
+    default = directory / (general.notes.environ.get("TOLLGATE_HOME") or ".tollgate") / "tollgate.db"
+    expected = "postgres://…, postgresql://… or sqlite:///<file>"
+    url, place = _secret("DATABASE_URL", general, "database_url", expected)
+    scheme, _, rest = (url or f"sqlite:///{default}").partition("://")
+    if scheme == "sqlite":
+        file = rest.removeprefix("/")
+        if file.partition("?")[0] in ("", ":memory:") or file == rest:
+            # Each process would have a database of its own in its memory.
+            general.notes.problems.append(f"{place}: got no file, expected sqlite:///<file>")
+        return f"sqlite:///{directory / file}"
+    if scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+        general.notes.problems.append(f"{place}: got another kind of address, expected {expected}")
+    elif not rest.startswith("/") and not _is_address(f"{scheme}://{rest}", scheme):
+        general.notes.problems.append(f"{place}: got no host and port that can be read, expected {ENCODED}")
+    return f"postgresql+psycopg://{rest}"
+
+
+def _redis_url(notes: Notes) -> str:
+    if not (url := notes.environ.get("REDIS_URL", "")):
+        notes.problems.append("REDIS_URL: not set, expected redis://… or rediss://…")
+    elif not _is_address(url, "redis", "rediss"):
+        notes.problems.append(f"REDIS_URL: got something else, expected redis://… or rediss://…, {ENCODED}")
+    return url
+
+
+def _is_address(url: str, *schemes: str) -> bool:
+    """Tell whether a URL has one of the schemes, a host, and a port that is a number if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False

@@ -1,0 +1,304 @@
+"""Settings: config.yaml in LiteLLM's form starts the gateway, and what is wrong with it is said line by line."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import Deployment, Settings, load
+
+MASTER_KEY = "sk-master-1234567890"
+ENVIRON = {"TOLLGATE_MASTER_KEY": MASTER_KEY, "REDIS_URL": "redis://localhost:6379/0"}
+ROOT = Path(__file__).parent.parent
+ONE_MODEL = "model_list:\n- model_name: fast\n  litellm_params: {model: openai/gpt-4o-mini, api_key: k%s}\n"
+
+
+def loaded(directory: Path, text: str, **environ: str) -> Settings:
+    (directory / "config.yaml").write_text(text, encoding="utf-8")
+    return load(ENVIRON | environ, directory)
+
+
+def problems(directory: Path, text: str, **environ: str) -> list[str]:
+    with pytest.raises(SettingsError) as raised:
+        loaded(directory, text, **environ)
+    return raised.value.problems
+
+
+def deployment(directory: Path, params: str, info: str = "{}", **environ: str) -> Deployment:
+    text = f"model_list:\n- model_name: fast\n  litellm_params: {{{params}}}\n  model_info: {info}\n"
+    return loaded(directory, text, **environ).deployments[0]
+
+
+# --- the file that comes with the gateway
+
+
+def test_the_shipped_config_starts_without_any_provider_account() -> None:
+    usable = [entry.model_name for entry in load(ENVIRON, ROOT).deployments if entry.off is None]
+
+    assert usable == ["mock-gpt-4o"]
+
+
+def test_the_shipped_config_offers_everything_once_its_variables_are_set() -> None:
+    account = {"OPENAI_API_KEY": "sk-o", "AZURE_API_KEY": "a", "AZURE_API_BASE": "https://one.openai.azure.com"}
+
+    assert load(ENVIRON | account, ROOT).warnings == ()
+
+
+def test_the_shipped_config_says_nothing_but_the_defaults(tmp_path: Path) -> None:
+    environ = ENVIRON | {"DATABASE_URL": "sqlite:////var/lib/t.db"}
+    shipped, bare = load(environ, ROOT), load(environ, tmp_path)
+
+    assert replace(shipped, deployments=(), warnings=()) == replace(bare, warnings=())
+
+
+def test_the_shipped_azure_entry_is_off_and_says_why() -> None:
+    azure = next(entry for entry in load(ENVIRON, ROOT).deployments if entry.provider == "azure")
+
+    assert azure.off == "AZURE_API_BASE and AZURE_API_KEY are not set"
+
+
+# --- deployments
+
+
+def test_the_provider_stands_before_the_first_slash(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: openai/meta-llama/Llama-3, api_base: 'http://localhost:8000/v1'")
+
+    assert (found.provider, found.model) == ("openai", "meta-llama/Llama-3")
+
+
+def test_a_model_without_a_provider_is_openais(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: gpt-4o, api_key: k")
+
+    assert (found.provider, found.model, found.price_provider) == ("openai", "gpt-4o", "openai")
+
+
+def test_a_mock_keeps_the_provider_whose_prices_count(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: azure/gpt-4o, mock_response: Hello")
+
+    assert (found.provider, found.model, found.price_provider) == ("mock", "gpt-4o", "azure")
+
+
+def test_a_mock_may_have_the_prices_of_a_provider_that_cannot_be_called(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: anthropic/claude-sonnet-4, mock_response: Hello")
+
+    assert (found.provider, found.model, found.price_provider) == ("mock", "claude-sonnet-4", "anthropic")
+
+
+def test_a_mock_needs_no_variable_of_a_provider(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: openai/gpt-4o, mock_response: Hello, api_key: os.environ/NOT_SET")
+
+    assert found.off is None
+
+
+def test_openai_is_called_with_its_usual_variable(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: openai/gpt-4o", OPENAI_API_KEY="sk-usual")
+
+    assert found.api_key == "sk-usual"
+
+
+def test_openais_usual_key_is_never_sent_to_another_address(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: openai/x, api_base: 'https://other.example'", OPENAI_API_KEY="sk-usual")
+
+    assert found.api_key is None
+
+
+def test_azure_is_called_with_its_usual_variables(tmp_path: Path) -> None:
+    usual = {"AZURE_API_KEY": "a", "AZURE_API_BASE": "https://one.openai.azure.com"}
+    found = deployment(tmp_path, "model: azure/gpt-4o", **usual)
+
+    assert (found.api_key, found.api_base) == ("a", "https://one.openai.azure.com")
+
+
+def test_a_reference_takes_its_value_from_the_environment(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: os.environ/MODEL, api_key: os.environ/KEY", MODEL="openai/x", KEY="k")
+
+    assert (found.provider, found.model, found.api_key) == ("openai", "x", "k")
+
+
+def test_a_reference_inside_a_list_is_looked_up_too(tmp_path: Path) -> None:
+    found = deployment(tmp_path, "model: gpt-4o, api_key: k", "{access_groups: [a, os.environ/GROUP]}", GROUP="b")
+
+    assert found.access_groups == ("a", "b")
+
+
+@pytest.mark.parametrize("environ", [{}, {"KEY": ""}])
+def test_a_deployment_whose_variable_is_unset_is_off(tmp_path: Path, environ: dict[str, str]) -> None:
+    assert deployment(tmp_path, "model: gpt-4o, api_key: os.environ/KEY", **environ).off == "KEY is not set"
+
+
+def test_a_deployment_that_is_off_is_warned_about(tmp_path: Path) -> None:
+    found = loaded(tmp_path, ONE_MODEL.replace("k%s", "os.environ/KEY"))
+
+    assert found.warnings == ("config.yaml: model_list[0] (fast) is off: KEY is not set",)
+
+
+@pytest.mark.parametrize("place", ["params", "info"])
+def test_a_price_may_stand_in_either_section(tmp_path: Path, place: str) -> None:
+    price = "input_cost_per_token: 0.001, output_cost_per_token: 0.002"
+    params, info = (f", {price}", "{}") if place == "params" else ("", f"{{{price}}}")
+    found = deployment(tmp_path, f"model: gpt-4o, api_key: k{params}", info)
+
+    assert (found.input_cost_per_token, found.output_cost_per_token) == (Decimal("0.001"), Decimal("0.002"))
+
+
+@pytest.mark.parametrize("written", ["1e-7", "1.0e-7", "0.0000001", '"0.0000001"'])
+def test_a_price_is_read_exactly_however_it_is_written(tmp_path: Path, written: str) -> None:
+    found = deployment(tmp_path, f"model: gpt-4o, api_key: k, cache_read_input_token_cost: {written}")
+
+    assert found.cache_read_input_token_cost == Decimal("0.0000001")
+
+
+def test_everything_a_deployment_can_say_is_read(tmp_path: Path) -> None:
+    params = "model: azure/mine, api_key: k, api_base: 'https://a.example', api_version: 2024-10-21, timeout: 12.5"
+    info = "{id: one, base_model: gpt-4o, max_input_tokens: 1000, max_output_tokens: 100}"
+
+    assert deployment(tmp_path, params, info) == Deployment(
+        id="one",
+        model_name="fast",
+        provider="azure",
+        model="mine",
+        price_provider="azure",
+        api_base="https://a.example",
+        api_key="k",
+        api_version="2024-10-21",
+        timeout=12.5,
+        base_model="gpt-4o",
+        max_input_tokens=1000,
+        max_output_tokens=100,
+    )
+
+
+# --- ids
+
+
+def test_an_id_outlives_a_new_secret(tmp_path: Path) -> None:
+    before, after = (loaded(tmp_path, ONE_MODEL % number).deployments[0] for number in (1, 2))
+
+    assert before.id == after.id
+
+
+def test_an_id_changes_with_the_model(tmp_path: Path) -> None:
+    before = loaded(tmp_path, ONE_MODEL).deployments[0]
+    after = loaded(tmp_path, ONE_MODEL.replace("mini", "nano")).deployments[0]
+
+    assert before.id != after.id
+
+
+def test_two_accounts_of_one_provider_have_two_ids(tmp_path: Path) -> None:
+    entry = ONE_MODEL.removeprefix("model_list:\n")
+    found = loaded(tmp_path, f"model_list:\n{entry % 1}{entry % 2}").deployments
+
+    assert len({each.id for each in found}) == 2
+
+
+def test_an_id_that_was_made_is_16_hex_digits(tmp_path: Path) -> None:
+    assert len(bytes.fromhex(loaded(tmp_path, ONE_MODEL).deployments[0].id)) == 8
+
+
+# --- the environment
+
+
+SECRET = 'a secret that starts with "sk-" and has 16 or more characters, no spaces'
+NO_REDIS = "got something else, expected redis://… or rediss://…, special characters in its password percent-encoded"
+
+
+@pytest.mark.parametrize("key", ["sk-short", "master-1234567890123", "sk-master 1234567890", "sk-master-1234567890\n"])
+def test_a_weak_master_key_is_refused_and_not_shown(tmp_path: Path, key: str) -> None:
+    assert problems(tmp_path, "{}", TOLLGATE_MASTER_KEY=key) == [
+        f"TOLLGATE_MASTER_KEY: got something else, expected {SECRET}"
+    ]
+
+
+def test_a_weak_master_key_in_the_file_is_refused_and_not_shown(tmp_path: Path) -> None:
+    assert problems(tmp_path, "general_settings: {master_key: sk-1234}", TOLLGATE_MASTER_KEY="") == [
+        f"config.yaml: general_settings.master_key: got something else, expected {SECRET}"
+    ]
+
+
+def test_the_master_key_may_stand_in_the_file(tmp_path: Path) -> None:
+    text = "general_settings: {master_key: os.environ/OTHER}"
+
+    assert loaded(tmp_path, text, TOLLGATE_MASTER_KEY="", OTHER="sk-other-1234567890").master_key == (
+        "sk-other-1234567890"
+    )
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "general_settings: {master_key: os.environ/NOT_SET}").master_key == MASTER_KEY
+
+
+def test_a_master_key_whose_variable_is_unset_is_a_problem(tmp_path: Path) -> None:
+    text = "general_settings: {master_key: os.environ/OTHER}"
+
+    assert problems(tmp_path, text, TOLLGATE_MASTER_KEY="") == [
+        "config.yaml: general_settings.master_key: OTHER is not set in the environment"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("postgres://u:p@h:5432/d", "postgresql+psycopg://u:p@h:5432/d"),
+        ("postgresql://u:p@h/d?sslmode=require", "postgresql+psycopg://u:p@h/d?sslmode=require"),
+        ("postgresql+psycopg://u:p@h/d", "postgresql+psycopg://u:p@h/d"),
+        ("postgresql:///d?host=/run/postgresql", "postgresql+psycopg:///d?host=/run/postgresql"),
+        ("sqlite:////var/lib/t.db", "sqlite:////var/lib/t.db"),
+    ],
+)
+def test_database_addresses_name_the_driver(tmp_path: Path, given: str, url: str) -> None:
+    assert loaded(tmp_path, "{}", DATABASE_URL=given).database_url == url
+
+
+def test_a_relative_sqlite_file_starts_at_the_directory(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "{}", DATABASE_URL="sqlite:///t.db").database_url == f"sqlite:///{tmp_path / 't.db'}"
+
+
+def test_without_an_address_the_database_is_a_file_in_tollgates_home(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "{}").database_url == f"sqlite:///{tmp_path / '.tollgate' / 'tollgate.db'}"
+
+
+def test_tollgates_home_may_be_elsewhere(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "{}", TOLLGATE_HOME="/var/lib/t").database_url == "sqlite:////var/lib/t/tollgate.db"
+
+
+def test_the_database_may_stand_in_the_file(tmp_path: Path) -> None:
+    found = loaded(tmp_path, "general_settings: {database_url: 'postgres://u:p@h/d'}")
+
+    assert found.database_url == "postgresql+psycopg://u:p@h/d"
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        ("mysql://u:p@h/d", "got another kind of address, expected postgres://…, postgresql://… or sqlite:///<file>"),
+        ("secret", "got another kind of address, expected postgres://…, postgresql://… or sqlite:///<file>"),
+        ("sqlite://", "got no file, expected sqlite:///<file>"),
+        ("sqlite:///:memory:", "got no file, expected sqlite:///<file>"),
+        (
+            "postgres://u:p/w@h/d",
+            "got no host and port that can be read, expected special characters in its password percent-encoded",
+        ),
+    ],
+)
+def test_a_wrong_database_address_is_refused_and_not_shown(tmp_path: Path, url: str, line: str) -> None:
+    assert problems(tmp_path, "{}", DATABASE_URL=url) == [f"DATABASE_URL: {line}"]
+
+
+@pytest.mark.parametrize("url", ["redis://localhost", "rediss://:pw@redis.example:6380/1"])
+def test_redis_addresses_are_taken_as_they_are(tmp_path: Path, url: str) -> None:
+    assert loaded(tmp_path, "{}", REDIS_URL=url).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["http://localhost", "redis://", "redis://h:port", "localhost:6379"])
+def test_a_wrong_redis_address_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    assert problems(tmp_path, "{}", REDIS_URL=url) == [f"REDIS_URL: {NO_REDIS}"]
+
+
+def test_no_secret_is_in_the_text_of_the_settings(tmp_path: Path) -> None:
+    found = loaded(tmp_path, ONE_MODEL % "ey-secret", DATABASE_URL="postgres://u:pw@h/d")
+
+    assert not any(secret in repr(found) for secret in (MASTER_KEY, "key-secret", "pw", "redis://"))
