@@ -1,0 +1,1 @@
+"""What has been spent: usage, prices, rows and balances."""

@@ -1,0 +1,61 @@
+"""A usage event: what the gateway says of one call, on its way from the Redis stream to the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at one deployment. `usage` and `price` are in their wire form; `price` None: no price was known.
+
+    `outcome` and `usage_source` are the ledger's words (see models/ledger.py).
+    """
+
+    deployment_id: str
+    provider: str
+    model: str
+    outcome: str
+    http_status: int
+    usage_source: str
+    usage: list[int]
+    price: list[Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """One call. Times are milliseconds of the epoch; `hold` is nano-dollars.
+
+    `meters` are [meter, window start, 1 where a budget counts in that window]: the balances that the call's cost is
+    part of. An event without attempts is the template that stands in Redis while the call runs: it is booked, at the
+    price of its hold, when the process dies.
+    """
+
+    request_id: str
+    key_id: str
+    token: str
+    user_id: str | None
+    end_user: str | None
+    route: str
+    model_name: str
+    stream: bool
+    started_ms: int
+    hold: int
+    meters: list[list[Any]]
+    attempts: list[Attempt] = field(default_factory=list)
+    first_byte_ms: int | None = None
+    ended_ms: int | None = None
+
+    def to_bytes(self) -> bytes:
+        """JSON."""
+        return orjson.dumps(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> CallEvent:
+        """Raises ValueError, KeyError or TypeError where the bytes are no event."""
+        fields = orjson.loads(data)
+        fields["attempts"] = [Attempt(**attempt) for attempt in fields["attempts"]]
+        return cls(**fields)

@@ -1,0 +1,147 @@
+"""Posting: usage events to ledger rows and balances, in one transaction that can be repeated any number of times.
+
+What holds, always:
+- a row is written once: its primary key is (request id, attempt), and a second posting of it changes nothing;
+- a balance is the sum of the rows whose meters name it: only rows that this transaction has inserted are added;
+- rows are never changed and never refused for what they cost: the call has taken place.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from app.ledger.balances import Window
+from app.ledger.event import Attempt, CallEvent
+from app.ledger.pricing import Price, cost
+from app.ledger.usage import Usage
+from app.models import Balance, LedgerRow
+
+UNPRICED = "unpriced"
+NO_USAGE = [0, 0, 0, 0, 0, 0, 0, 0]
+
+
+def windows(event: CallEvent) -> list[Window]:
+    """The (meter, window start) pairs that the event's cost is part of."""
+    return [(meter, start) for meter, start, _ in event.meters]
+
+
+def post(session: Session, events: Sequence[tuple[CallEvent, int | None]]) -> None:
+    """Writes the rows of these events and adds what is new to the balances.
+
+    All in key order, so that no two postings wait for each other in a circle. Each event comes with the cost of an
+    abandoned call (nano-dollars), or None for a call that was finished.
+    """
+    rows = [row for event, abandoned in events for row in rows_of(event, abandoned)]
+    new = _insert_new(session, rows)
+    added: dict[Window, int] = defaultdict(int)
+    costs = {(row["request_id"], row["attempt"]): row["cost"] for row in rows}
+    by_request = {event.request_id: windows(event) for event, _ in events}
+    for request_id, attempt in new:
+        for window in by_request[request_id]:
+            added[window] += costs[request_id, attempt]
+    _add(session, added)
+
+
+def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
+    """The ledger rows of one event, as columns."""
+    common = {
+        "request_id": event.request_id,
+        "key_id": event.key_id,
+        "token": event.token,
+        "user_id": event.user_id,
+        "end_user": event.end_user,
+        "route": event.route,
+        "model_name": event.model_name,
+        "stream": event.stream,
+        "started_at": _moment(event.started_ms),
+        "first_byte_at": None if event.first_byte_ms is None else _moment(event.first_byte_ms),
+        "ended_at": _moment(event.ended_ms or event.started_ms),
+    }
+    if abandoned is not None:
+        return [common | _abandoned(abandoned)]
+    return [common | {"attempt": number} | _attempted(attempt) for number, attempt in enumerate(event.attempts)]
+
+
+def _attempted(attempt: Attempt) -> dict[str, Any]:
+    price = None if attempt.price is None else Price.from_wire(attempt.price)
+    usage = Usage.from_wire(attempt.usage)
+    return {
+        "deployment_id": attempt.deployment_id,
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "outcome": attempt.outcome,
+        "http_status": attempt.http_status,
+        "usage_source": attempt.usage_source,
+        "cost": 0 if price is None else cost(price, usage),
+        "price": UNPRICED if price is None else price.source,
+    } | _tokens(usage)
+
+
+def _abandoned(held: int) -> dict[str, Any]:
+    return {
+        "attempt": 0,
+        "deployment_id": "",
+        "provider": "",
+        "model": "",
+        "outcome": "abandoned",
+        "http_status": 0,
+        "usage_source": "held",
+        "cost": held,
+        "price": "held",
+    } | _tokens(Usage.from_wire(NO_USAGE))
+
+
+def _tokens(usage: Usage) -> dict[str, int]:
+    return {
+        "input_tokens": usage.input,
+        "output_tokens": usage.output,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_5m_tokens": usage.cache_write_5m,
+        "cache_write_1h_tokens": usage.cache_write_1h,
+        "reasoning_tokens": usage.reasoning,
+        "audio_input_tokens": usage.audio_input,
+        "audio_output_tokens": usage.audio_output,
+    }
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _insert(session: Session, table: type[Any]) -> Any:
+    """An INSERT of the database at hand; both speak ON CONFLICT in the same words."""
+    dialect = session.get_bind().dialect.name
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
+    """Inserts the rows that are not there yet; gives their keys."""
+    if not rows:
+        return []
+    statement = _insert(session, LedgerRow).on_conflict_do_nothing().returning(LedgerRow.request_id, LedgerRow.attempt)
+    # In key order, so that two workers that post the same rows take their locks in the same order.
+    ordered = sorted(rows, key=lambda row: (row["request_id"], row["attempt"]))
+    found = session.connection().execute(statement, ordered)
+    return [(row.request_id, row.attempt) for row in found]
+
+
+def _add(session: Session, amounts: dict[Window, int]) -> None:
+    """Adds to the balances; every one that is named gets a new version."""
+    if not amounts:
+        return
+    statement = _insert(session, Balance)
+    statement = statement.on_conflict_do_update(
+        index_elements=[Balance.meter, Balance.window_start],
+        set_={"spend": Balance.spend + statement.excluded.spend, "version": Balance.version + 1},
+    )
+    values: Iterable[dict[str, Any]] = (
+        {"meter": meter, "window_start": start, "spend": amount, "version": 1}
+        for (meter, start), amount in sorted(amounts.items())
+    )
+    session.connection().execute(statement, list(values))

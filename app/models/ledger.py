@@ -1,0 +1,82 @@
+"""The ledger, which is only ever added to, and the balances, which are its sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import db
+from app.models.base import Moment, Nano, OptionalMoment
+
+
+class LedgerRow(db.Model):  # type: ignore[name-defined,misc]
+    """One call that was admitted (one row for each attempt that reached a provider). Never changed once written.
+
+    The primary key is the idempotency key: a batch of rows can be posted any number of times. There are no foreign
+    keys, because a call's cost stays in the books when its key or user is deleted.
+    """
+
+    __tablename__ = "ledger"
+    __table_args__ = (
+        sa.Index("ix_ledger_user_id_started_at", "user_id", "started_at"),
+        sa.Index("ix_ledger_key_id_started_at", "key_id", "started_at"),
+        sa.Index("ix_ledger_started_at", "started_at"),
+    )
+
+    request_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key_id: Mapped[str] = mapped_column(sa.String(40))
+    token: Mapped[str] = mapped_column(sa.String(64))
+    user_id: Mapped[str | None] = mapped_column(sa.String(255))
+    end_user: Mapped[str | None] = mapped_column(sa.String(255))
+    route: Mapped[str] = mapped_column(sa.String(64))
+    model_name: Mapped[str] = mapped_column(sa.String(255))
+    deployment_id: Mapped[str] = mapped_column(sa.String(64))
+    provider: Mapped[str] = mapped_column(sa.String(32))
+    model: Mapped[str] = mapped_column(sa.String(255))
+    stream: Mapped[bool]
+    # "success", "failure" (the provider refused or broke), "cancelled" (the client left), "abandoned" (our process
+    # died).
+    outcome: Mapped[str] = mapped_column(sa.String(16))
+    http_status: Mapped[int]
+    # "provider" (measured), "counted" (from what was relayed), "held" (from the hold), "none" (nothing was used).
+    usage_source: Mapped[str] = mapped_column(sa.String(16))
+    input_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    output_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cache_read_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cache_write_5m_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cache_write_1h_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    reasoning_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    audio_input_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    audio_output_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cost: Mapped[Nano]
+    price: Mapped[str] = mapped_column(sa.String(400))
+    started_at: Mapped[Moment]
+    first_byte_at: Mapped[OptionalMoment]
+    ended_at: Mapped[Moment]
+
+    def __init__(self, **columns: Any) -> None:
+        """Columns by name."""
+        super().__init__(**columns)
+
+
+class Balance(db.Model):  # type: ignore[name-defined,misc]
+    """What one meter has spent in one window: the sum of its ledger rows.
+
+    `meter` is "user:ada" or "key:<id>". `window_start` is the window's first second (epoch), or 0 for "ever": the
+    window is part of the counter's identity, so a new window needs nobody to reset anything. `version` grows with
+    every change.
+    """
+
+    __tablename__ = "balance"
+
+    meter: Mapped[str] = mapped_column(sa.String(300), primary_key=True)
+    window_start: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    spend: Mapped[Nano] = mapped_column(default=0)
+    version: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+    def __init__(self, **columns: Any) -> None:
+        """Columns by name."""
+        super().__init__(**columns)

@@ -1,0 +1,1 @@
+"""From a model name to the deployments to try, in order."""

@@ -1,0 +1,30 @@
+"""Runs migrations on the database that the settings name, one process at a time."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import text
+
+from app import create_app
+from app.extensions import db
+
+# Any number that nobody else uses for an advisory lock: "tollgate" in ASCII, shortened to what PostgreSQL takes.
+MIGRATION_LOCK = 0x746F6C6C67617465 >> 1
+
+with create_app().app_context(), db.engine.connect() as connection:
+    if connection.dialect.name == "postgresql":
+        # A lock of the session, which outlives this transaction; and no migration may queue up behind a long query for
+        # ever.
+        connection.execute(text("SELECT pg_advisory_lock(:id)"), {"id": MIGRATION_LOCK})
+        connection.execute(text("SET lock_timeout = '10s'"))
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.commit()
+    context.configure(
+        connection=connection,
+        target_metadata=db.metadata,
+        compare_type=True,
+        transaction_per_migration=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
