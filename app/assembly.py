@@ -1,0 +1,38 @@
+"""The whole assembly on one screen: settings, then extensions, then api."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from flask import Flask
+
+from app import api, settings
+from app.extensions import celery_init_app, db, engine_options, prepare_sqlite, redis
+from app.gateway.pipeline import Gateway
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def assemble(given: Settings | None) -> Flask:
+    """See `app.create_app`."""
+    chosen = given or settings.load(os.environ, Path.cwd())
+    for warning in chosen.warnings:
+        log.warning(warning)
+    app = Flask("tollgate", static_folder=None)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=chosen.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(chosen.database_url),
+        MAX_CONTENT_LENGTH=chosen.max_body_bytes,
+    )
+    db.init_app(app)
+    if chosen.database_url.startswith("sqlite"):
+        with app.app_context():
+            prepare_sqlite(db.engine)
+    redis.init_app(chosen.redis_url)
+    celery_init_app(app, chosen.redis_url)
+    app.extensions["tollgate"] = Gateway(chosen)
+    api.init_app(app)
+    return app

@@ -1,0 +1,1 @@
+"""One model call, told in order: admit, call, relay, finish."""

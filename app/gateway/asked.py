@@ -1,0 +1,140 @@
+"""What a caller asks for: the parts of a request's body that the gateway needs, checked before anything is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from app.errors import BadRequest
+
+# Every token of a byte-level tokenizer covers at least one byte, so a body's length bounds its input tokens. Media are
+# priced by what they show, not by how they are written: this many tokens each is above what providers document for one
+# image or one part of a file.
+TOKENS_PER_MEDIUM = 3000
+# Text of this length without a space is data, not words.
+INLINE_DATA = b";base64,"
+CAPS = ("max_completion_tokens", "max_tokens")
+MOST_CHOICES = 128
+REQUIRED = {"chat/completions": "messages", "completions": "prompt", "embeddings": "input"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A parsed request.
+
+    `output_cap` is the largest cap on output tokens that it states (None: none); `choices` is how many answers it asks
+    for; `input_bound` is an upper bound of its input tokens; `usage_asked`: the client wants usage in the stream.
+    """
+
+    route: str
+    body: dict[str, Any]
+    model: str
+    stream: bool
+    usage_asked: bool
+    output_cap: int | None
+    choices: int
+    input_bound: int
+    end_user: str | None
+
+
+def parse(route: str, raw: bytes, model: str | None = None) -> Asked:
+    """Reads a body; `model` stands in the URL for Azure-style routes. Raises BadRequest, which names the field."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.", param="request_body") from error
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.", param="request_body")
+    name = model or body.get("model")
+    if not isinstance(name, str) or not name:
+        raise BadRequest("'model' is required and must be a string.", param="model")
+    required = REQUIRED.get(route)
+    if required is not None and body.get(required) is None:
+        raise BadRequest(f"'{required}' is required.", param=required)
+    stream = _flag(body, "stream")
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise BadRequest("'stream_options' must be an object.", param="stream_options")
+    user = body.get("user")
+    return Asked(
+        route=route,
+        body=body,
+        model=name,
+        stream=stream,
+        usage_asked=bool(options and options.get("include_usage")),
+        output_cap=_output_cap(body),
+        choices=_choices(body),
+        input_bound=_input_bound(raw, body),
+        end_user=user[:255] if isinstance(user, str) else None,
+    )
+
+
+def _flag(body: dict[str, Any], field: str) -> bool:
+    value = body.get(field)
+    if value is not None and not isinstance(value, bool):
+        raise BadRequest(f"'{field}' must be true or false.", param=field)
+    return bool(value)
+
+
+def _output_cap(body: dict[str, Any]) -> int | None:
+    """The larger one counts: a caller who states two caps must not be held for the smaller."""
+    caps = []
+    for field in CAPS:
+        value = body.get(field)
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise BadRequest(f"'{field}' must be a whole number of tokens, 0 or more.", param=field)
+        caps.append(value)
+    return max(caps, default=None)
+
+
+def _choices(body: dict[str, Any]) -> int:
+    """Answers that are paid for: n, and for completions best_of where it is larger."""
+    choices = 1
+    for field in ("n", "best_of"):
+        value = body.get(field)
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_CHOICES:
+            raise BadRequest(f"'{field}' must be a whole number from 1 to {MOST_CHOICES}.", param=field)
+        choices = max(choices, value)
+    # Several prompts in one completions call are answered one by one.
+    prompts = body.get("prompt")
+    if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
+        choices *= len(prompts)
+    return choices
+
+
+def _input_bound(raw: bytes, body: dict[str, Any]) -> int:
+    if INLINE_DATA not in raw and b'"input_audio"' not in raw and b'"file_data"' not in raw:
+        media = raw.count(b'"image_url"') + raw.count(b'"input_image"')
+        return len(raw) + media * TOKENS_PER_MEDIUM
+    return _without_media(body)
+
+
+def _without_media(value: Any) -> int:
+    """Bytes of text in a parsed body; inline data counts as one medium."""
+    total, rest = 0, [value]
+    while rest:
+        item = rest.pop()
+        if isinstance(item, dict):
+            if item.keys() & {"image_url", "input_audio", "file_data", "input_image"}:
+                total += TOKENS_PER_MEDIUM
+            rest += _readable(item)
+            total += sum(len(key) + 4 for key in item)
+        elif isinstance(item, list):
+            rest += item
+        elif isinstance(item, str):
+            total += len(item.encode()) + 2 if INLINE_DATA.decode() not in item else TOKENS_PER_MEDIUM
+        else:
+            total += 24
+    return total
+
+
+def _readable(item: dict[str, Any]) -> Iterable[Any]:
+    """The values of an object that are read as text: the data of a recording or a file is not."""
+    return (value for key, value in item.items() if key not in {"data", "file_data"} or not isinstance(value, str))

@@ -1,0 +1,180 @@
+"""The call to the provider: over a kept connection, to the next deployment on failure."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import certifi
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+
+from app.errors import ProviderFailed, ProviderTimedOut, TollgateError
+from app.gateway.asked import Asked
+from app.gateway.offers import Offer
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+READ_BYTES = 65536
+# Answers that another deployment may do better on; every other status is the caller's to see.
+WORTH_ANOTHER = frozenset({408, 429, 500, 502, 503, 504, 529})
+MOST_CONNECTIONS_PER_HOST = 1000
+
+
+class Upstream(Protocol):
+    """An answer whose body has not been read yet. `chunks` gives bytes as they come."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Raises ProviderFailed where the connection breaks, ProviderTimedOut where it falls silent."""
+
+    def close(self) -> None:
+        """Gives the connection back where the body was read to its end; drops it otherwise."""
+
+
+@dataclass(slots=True)
+class LocalAnswer:
+    """An answer that a deployment of ours makes itself (mock_response)."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Iterable[bytes]
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body."""
+        return iter(self.body)
+
+    def close(self) -> None:
+        """There is no connection."""
+
+
+@dataclass(slots=True)
+class HttpAnswer:
+    """A provider's answer over HTTP."""
+
+    response: urllib3.BaseHTTPResponse
+    status: int
+    headers: Mapping[str, str]
+
+    def chunks(self) -> Iterator[bytes]:
+        """Bytes as they come."""
+        try:
+            yield from self.response.stream(READ_BYTES, decode_content=True)
+        except ReadTimeoutError as error:
+            raise ProviderTimedOut("The provider stopped sending.") from error
+        except (HTTPError, OSError) as error:
+            raise ProviderFailed("The connection to the provider broke while it was answering.") from error
+
+    def close(self) -> None:
+        """An unread rest makes the connection useless, so it is closed rather than kept."""
+        if not self.response.closed:
+            self.response.close()
+        self.response.release_conn()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt that gave no answer to pass on. `status` is the provider's, 0 where there was none."""
+
+    offer: Offer
+    status: int
+
+
+@dataclass(slots=True)
+class Answered:
+    """The answer that the caller gets, the offer it came from, and the attempts before it."""
+
+    upstream: Upstream
+    offer: Offer
+    failed: list[Failed]
+
+
+class NoAnswer(Exception):
+    """No deployment gave an answer: the attempts, and the error for the caller."""
+
+    def __init__(self, failed: list[Failed], error: TollgateError) -> None:
+        """`error` is what the caller sees."""
+        super().__init__(error.message)
+        self.failed = failed
+        self.error = error
+
+
+def connections() -> urllib3.PoolManager:
+    """Kept connections to providers: certificates checked, no proxies from the environment, no retries."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return urllib3.PoolManager(
+        num_pools=200, maxsize=MOST_CONNECTIONS_PER_HOST, block=False, retries=False, ssl_context=context
+    )
+
+
+def first_answer(
+    pool: urllib3.PoolManager,
+    offers: Sequence[Offer],
+    asked: Asked,
+    incoming: Mapping[str, str],
+    *,
+    stated_cap: int | None,
+    timeout: float,
+) -> Answered:
+    """Tries the offers in order until one answers; `timeout` is the longest silence in seconds. Raises NoAnswer."""
+    failed: list[Failed] = []
+    error: TollgateError = ProviderFailed("No deployment of this model answered.")
+    for number, offer in enumerate(offers, 1):
+        try:
+            upstream = _send(pool, offer, _body(asked, offer, stated_cap), asked, incoming, timeout)
+        except ProviderFailed as failure:
+            failed.append(Failed(offer, 0))
+            error = failure
+            continue
+        if upstream.status in WORTH_ANOTHER and number < len(offers):
+            failed.append(Failed(offer, upstream.status))
+            upstream.close()
+            continue
+        return Answered(upstream, offer, failed)
+    raise NoAnswer(failed, error)
+
+
+def _body(asked: Asked, offer: Offer, stated_cap: int | None) -> dict[str, Any]:
+    body = asked.body | {"model": offer.target.model}
+    if stated_cap is not None:
+        body["max_completion_tokens" if asked.route == "chat/completions" else "max_tokens"] = stated_cap
+    return body
+
+
+def _send(
+    pool: urllib3.PoolManager,
+    offer: Offer,
+    body: dict[str, Any],
+    asked: Asked,
+    incoming: Mapping[str, str],
+    timeout: float,
+) -> Upstream:
+    """One request to one deployment. Raises ProviderFailed, ProviderTimedOut."""
+    provider = offer.provider
+    if provider.local:
+        status, headers, pieces = provider.answer(offer.target, asked.route, body)
+        return LocalAnswer(status, urllib3.HTTPHeaderDict(headers), pieces)
+    outgoing = provider.prepare(offer.target, asked.route, body, incoming)
+    silence = urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=offer.deployment.timeout or timeout)
+    try:
+        response = pool.urlopen(
+            "POST",
+            outgoing.url,
+            body=outgoing.body,
+            headers=outgoing.headers,
+            timeout=silence,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+    except (ConnectTimeoutError, NewConnectionError) as error:
+        raise ProviderFailed("The provider cannot be reached.") from error
+    except ReadTimeoutError as error:
+        raise ProviderTimedOut("The provider did not answer in time.") from error
+    except (HTTPError, OSError) as error:
+        raise ProviderFailed("The connection to the provider broke before it answered.") from error
+    return HttpAnswer(response, response.status, response.headers)

@@ -1,0 +1,97 @@
+"""The end of a call: its usage, its cost, its event. Runs once for every admitted call, whatever happened to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.gateway.admit import Permit
+from app.gateway.asked import Asked
+from app.gateway.call import Failed
+from app.gateway.inflight import Ending, InFlight
+from app.gateway.offers import Offer
+from app.ledger.event import Attempt
+from app.ledger.pricing import cost as cost_of
+from app.ledger.usage import Usage
+from app.providers.base import Counts
+
+NO_USAGE = Usage.from_counts({})
+# An answer whose usage the provider does not tell is counted: this many bytes of text to a token, which is on the dear
+# side for every common tokenizer and language.
+BYTES_PER_TOKEN = 3
+FIRST_ERROR_STATUS = 400
+
+
+class Finish:
+    """Collects what happens to one call and books it, exactly once.
+
+    `first_byte()` when the first byte of an answer is there; `measured()` or nothing at all for its usage; then
+    `book()`.
+    """
+
+    def __init__(self, permit: Permit, asked: Asked, in_flight: InFlight) -> None:
+        """The permit of the call; nothing is booked before `book`."""
+        self._permit = permit
+        self._asked = asked
+        self._in_flight = in_flight
+        self._first_byte_ms: int | None = None
+        self._booked = False
+        self.cost = 0
+
+    def first_byte(self) -> None:
+        """Remembers when the answer began."""
+        if self._first_byte_ms is None:
+            self._first_byte_ms = int(time.time() * 1000)
+
+    def book(
+        self,
+        failed: Sequence[Failed],
+        offer: Offer | None = None,
+        status: int = 0,
+        outcome: str = "failure",
+        counts: Counts | None = None,
+        text_bytes: int = 0,
+    ) -> None:
+        """Books the attempts: those that failed, and the one that answered (`offer`), if any; only once."""
+        if self._booked:
+            return
+        self._booked = True
+        attempts = [_attempt(one.offer, "failure", one.status, NO_USAGE, "none") for one in failed]
+        if offer is not None:
+            usage, source = self._usage(status, counts, text_bytes)
+            attempts.append(_attempt(offer, outcome, status, usage, source))
+            self.cost = 0 if offer.price is None else cost_of(offer.price, usage)
+        event = replace(
+            self._permit.event,
+            attempts=attempts,
+            first_byte_ms=self._first_byte_ms,
+            ended_ms=int(time.time() * 1000),
+        )
+        self._in_flight.end(Ending(event.request_id, self._permit.meters, self.cost, event.to_bytes()))
+
+    def _usage(self, status: int, counts: Counts | None, text_bytes: int) -> tuple[Usage, str]:
+        """Usage in the order in which it is believed: the provider's, else counted; an error uses nothing."""
+        if counts is not None:
+            try:
+                return Usage.from_counts(counts), "provider"
+            except ValueError:
+                pass  # Negative or absurd: counting is the better guess.
+        if status >= FIRST_ERROR_STATUS:
+            return NO_USAGE, "none"
+        output = -(-text_bytes // BYTES_PER_TOKEN)
+        counted = {"input": -(-self._asked.input_bound // BYTES_PER_TOKEN), "output": output}
+        return Usage.from_counts(counted), "counted"
+
+
+def _attempt(offer: Offer, outcome: str, status: int, usage: Usage, source: str) -> Attempt:
+    return Attempt(
+        deployment_id=offer.deployment.id,
+        provider=offer.deployment.provider,
+        model=offer.deployment.model,
+        outcome=outcome,
+        http_status=status,
+        usage_source=source,
+        usage=usage.to_wire(),
+        price=None if offer.price is None else offer.price.to_wire(),
+    )

@@ -1,0 +1,202 @@
+"""One model call, told in order: who is calling, what for, may they, the provider's answer, what it cost.
+
+Read `Gateway.answer` from top to bottom for the way of a call.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from app import money
+from app.access.callers import Caller, Callers
+from app.access.models_allowed import allows
+from app.errors import LimitsUnavailable, ModelNotAllowed, NotFound, ProviderFailed, TollgateError
+from app.gateway import asked as asking
+from app.gateway.admit import Permit, Stale, admit, meters_of
+from app.gateway.asked import Asked
+from app.gateway.call import Answered, Failed, NoAnswer, connections, first_answer
+from app.gateway.finish import FIRST_ERROR_STATUS, Finish
+from app.gateway.inflight import InFlight
+from app.gateway.offers import Offer, offer
+from app.gateway.relay import Relay
+from app.ledger.event import CallEvent
+from app.routing.catalog import Catalog
+from app.routing.choose import order
+from app.settings import Settings
+
+# An edit takes milliseconds; a caller who is edited faster than this is told to come back.
+MOST_RELOADS = 5
+# Only these of a provider's headers are passed on: others may tell secrets, or contradict ours.
+PASSED_HEADERS = ("content-type", "retry-after", "openai-processing-ms", "openai-version", "x-should-retry")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the client: `body` is bytes as they come; it has a `close()` that must be called."""
+
+    status: int
+    headers: dict[str, str]
+    body: Iterable[bytes]
+
+
+class Gateway:
+    """Everything a process needs to answer calls. Made once in create_app()."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Opens no connection; those come with the first call."""
+        self.settings = settings
+        self.catalog = Catalog(settings.deployments)
+        self._callers = Callers(settings.master_key)
+        self._in_flight = InFlight(settings.lease)
+        self._pool = connections()
+        self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
+
+    def answer(
+        self, secret: str, route: str, raw: bytes, incoming: Mapping[str, str], model: str | None = None
+    ) -> Answer:
+        """One call. `route` is like "chat/completions"; `model` stands in the URL for Azure-style routes.
+
+        Raises any TollgateError; what was admitted until then is booked.
+        """
+        caller = self._callers.find(secret)
+        asked = asking.parse(route, raw, model)
+        permit, offers = self._admit(caller, secret, asked)
+        finish = Finish(permit, asked, self._in_flight)
+        self._in_flight.start(permit.event.request_id, permit.meters)
+        try:
+            answered = first_answer(
+                self._pool, offers, asked, incoming, stated_cap=permit.stated_cap, timeout=self.settings.timeout
+            )
+        except NoAnswer as nothing:
+            finish.book(nothing.failed)
+            raise nothing.error from nothing
+        except BaseException:
+            finish.book([Failed(offers[0], 0)])
+            raise
+        headers = _headers(permit, answered)
+        if asked.stream and answered.upstream.headers.get("content-type", "").startswith("text/event-stream"):
+            return self._streamed(asked, answered, finish, headers)
+        return self._whole(asked, answered, finish, headers)
+
+    def _admit(self, caller: Caller, secret: str, asked: Asked) -> tuple[Permit, list[Offer]]:
+        """The permit and the offers in the order of trying. A caller whose policy has changed is loaded again."""
+        started_ms = int(time.time() * 1000)
+        request_id = "req_" + secrets.token_hex(12)
+        for _ in range(MOST_RELOADS):
+            offers = self._offers(caller, asked)
+
+            def draft(estimate: int, counted: list[list[object]], caller: Caller = caller) -> CallEvent:
+                return CallEvent(
+                    request_id=request_id,
+                    key_id=caller.key_id,
+                    token=caller.token,
+                    user_id=caller.user_id,
+                    end_user=asked.end_user,
+                    route=asked.route,
+                    model_name=asked.model,
+                    stream=asked.stream,
+                    started_ms=started_ms,
+                    hold=estimate,
+                    meters=counted,
+                )
+
+            try:
+                permit = admit(
+                    caller,
+                    asked,
+                    offers,
+                    draft,
+                    lease_ms=int(self.settings.lease * 1000),
+                    wait=self.settings.budget_wait,
+                    unpriced=self.settings.unpriced,
+                )
+            except Stale:
+                caller = self._callers.find(secret, fresh=True)
+            except LimitsUnavailable:
+                # Redis may have admitted the call and only its answer was lost: whatever it took is given back.
+                self._in_flight.give_back(request_id, meters_of(caller, time.time()))
+                raise
+            else:
+                return permit, offers
+        raise LimitsUnavailable("This key or its user is being changed right now. Try again.")
+
+    def _offers(self, caller: Caller, asked: Asked) -> list[Offer]:
+        """The deployments behind the name that was asked for. Raises ModelNotAllowed, NotFound."""
+        groups = self.catalog.access_groups(asked.model)
+        if not all(allows(entries, asked.model, groups) for entries in (caller.key_models, caller.user_models)):
+            raise ModelNotAllowed(
+                f"The model '{asked.model}' is not available for this API key, or does not exist. "
+                "GET /v1/models lists what is.",
+                param="model",
+            )
+        group = self.catalog.group(asked.model)
+        if not group:
+            reason = self.catalog.off_reason(asked.model)
+            raise NotFound(
+                f"The model '{asked.model}' does not exist."
+                if reason is None
+                else f"The model '{asked.model}' is switched off: {reason}.",
+                param="model",
+            )
+        return [offer(deployment) for deployment in order(group, self._random)]
+
+    def _whole(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
+        """An answer that is read to its end first, so that its cost stands in a header."""
+        upstream, one = answered.upstream, answered.offer
+        try:
+            body = b"".join(upstream.chunks())
+        except ProviderFailed:
+            finish.book(answered.failed, one, upstream.status)
+            raise
+        except BaseException:
+            finish.book(answered.failed, one, upstream.status, "cancelled")
+            raise
+        finally:
+            upstream.close()
+        finish.first_byte()
+        succeeded = upstream.status < FIRST_ERROR_STATUS
+        finish.book(
+            answered.failed,
+            one,
+            upstream.status,
+            "success" if succeeded else "failure",
+            one.provider.counts(asked.route, body) if succeeded else None,
+            one.provider.text_bytes(asked.route, body) if succeeded else 0,
+        )
+        headers["x-tollgate-cost"] = f"{money.to_json(finish.cost):.9f}"
+        return Answer(upstream.status, headers, [body if succeeded else _without_secrets(body, one)])
+
+    def _streamed(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
+        """An answer that is passed on as it comes."""
+        reader = answered.offer.provider.reader(asked.route, asked.usage_asked)
+        try:
+            relay = Relay(answered, reader, finish)
+        except BaseException as error:
+            outcome = "failure" if isinstance(error, TollgateError) else "cancelled"
+            finish.book(answered.failed, answered.offer, answered.upstream.status, outcome)
+            answered.upstream.close()
+            raise
+        headers["cache-control"] = "no-cache"
+        headers["x-accel-buffering"] = "no"
+        return Answer(answered.upstream.status, headers, relay)
+
+
+def _headers(permit: Permit, answered: Answered) -> dict[str, str]:
+    headers = {name: value for name in PASSED_HEADERS if (value := answered.upstream.headers.get(name)) is not None}
+    headers["x-request-id"] = permit.event.request_id
+    if permit.left is not None:
+        headers["x-tollgate-budget-left"] = f"{money.to_json(permit.left):.9f}"
+    if permit.stated_cap is not None:
+        headers["x-tollgate-max-tokens"] = str(permit.stated_cap)
+    return headers
+
+
+def _without_secrets(body: bytes, one: Offer) -> bytes:
+    """An error's text may quote the key that we sent."""
+    if not one.target.api_key:
+        return body
+    return body.replace(one.target.api_key.encode(), b"[redacted]")

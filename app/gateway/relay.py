@@ -1,0 +1,79 @@
+"""Bytes back to the client as they come, usage read on the way, the end held back until the call is booked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import orjson
+
+from app.errors import ProviderFailed
+from app.gateway.call import Answered
+from app.gateway.finish import Finish
+from app.providers.base import StreamReader
+
+log = logging.getLogger(__name__)
+
+
+class Relay:
+    """A streamed answer as a WSGI iterable, whose call is booked exactly once.
+
+    That is before the last bytes go out, or when the provider breaks off, or, when the client has left, in `close()`,
+    which WSGI servers call even if nothing was ever read.
+    """
+
+    def __init__(self, answered: Answered, reader: StreamReader, finish: Finish) -> None:
+        """Waits for the provider's first bytes, so that a failure before them still gets an honest status line.
+
+        Raises ProviderFailed, ProviderTimedOut; nothing is booked then.
+        """
+        self._answered = answered
+        self._reader = reader
+        self._finish = finish
+        self._chunks = answered.upstream.chunks()
+        self._first = next(self._chunks, b"")
+        finish.first_byte()
+        self._pieces = self._relay()
+
+    def __iter__(self) -> Iterator[bytes]:
+        """WSGI iterates once."""
+        return self._pieces
+
+    def _relay(self) -> Iterator[bytes]:
+        try:
+            yield from self._feed(self._first)
+            for chunk in self._chunks:
+                yield from self._feed(chunk)
+        except ProviderFailed as error:
+            # The status line is long gone: an error event, and no [DONE], tells the client that the answer is not
+            # whole.
+            self._book("failure")
+            log.warning("a provider broke off a stream", extra={"deployment": self._answered.offer.deployment.id})
+            yield b"data: " + orjson.dumps(error.body()) + b"\n\n"
+            return
+        # What is left may be the end itself, without its blank line, or the usage: it is read before the booking.
+        rest = self._reader.rest()
+        self._book("success" if self._reader.finished else "failure")
+        if rest:
+            yield rest
+
+    def _feed(self, chunk: bytes) -> Iterator[bytes]:
+        for piece in self._reader.feed(chunk):
+            if self._reader.finished:
+                self._book("success")
+            yield piece
+
+    def _book(self, outcome: str) -> None:
+        self._finish.book(
+            self._answered.failed,
+            self._answered.offer,
+            self._answered.upstream.status,
+            outcome,
+            self._reader.counts,
+            self._reader.text_bytes,
+        )
+
+    def close(self) -> None:
+        """The response is over. A call that is not booked yet was left by its client."""
+        self._book("cancelled")
+        self._answered.upstream.close()

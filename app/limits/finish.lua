@@ -1,0 +1,30 @@
+-- Ends one call: the event is written, its slots are free, its hold becomes its real cost until the worker has settled it.
+--
+-- KEYS  1 calls, 2 templates, 3 events, 4 wake, then for each of B budgets: budget, holds; then the slots
+-- ARGV  1 request id, 2 cost (nano-dollars), 3 event or "" (a call that never took place: only give back), 4 how long idle
+--       counters are kept (ms), 5 how long one wake-up counts (ms), 6 B
+-- Gives 1 where the caller has to wake the worker, else 0
+local id, cost, event, keep, budgets = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[6])
+
+if event ~= '' then redis.call('XADD', KEYS[3], '*', 'e', event) end
+redis.call('ZREM', KEYS[1], id)
+redis.call('HDEL', KEYS[2], id)
+
+for b = 1, budgets do
+  local budget, holds = KEYS[3 + b * 2], KEYS[4 + b * 2]
+  local held = redis.call('HGET', holds, 'h' .. id)
+  if held then
+    redis.call('HDEL', holds, 'h' .. id)
+    redis.call('HINCRBY', budget, 'held', '-' .. held)
+  end
+  -- A call that was given up for dead has its cost standing already; it is not counted twice.
+  if cost ~= '0' and event ~= '' and redis.call('HSETNX', holds, 'd' .. id, cost) == 1 then
+    redis.call('HINCRBY', budget, 'due', cost)
+    redis.call('PEXPIRE', budget, keep)
+    redis.call('PEXPIRE', holds, keep)
+  end
+end
+for s = 5 + budgets * 2, #KEYS do redis.call('ZREM', KEYS[s], id) end
+
+if event ~= '' and redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[5]) then return 1 end
+return 0

@@ -1,0 +1,34 @@
+"""Runs the Lua files of this folder: one atomic act each, one round trip each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from app.errors import LimitsUnavailable
+from app.extensions import redis
+
+Argument = str | bytes | int
+
+
+class Script:
+    """One Lua file. Redis is asked for it by its hash and given the text once, when it does not know it."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is the file's, without its ending."""
+        self.text = (Path(__file__).parent / f"{name}.lua").read_text(encoding="utf-8")
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Gives the script's answer. Raises LimitsUnavailable where Redis does not answer."""
+        try:
+            try:
+                return redis.client.evalsha(self.sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return redis.client.eval(self.text, len(keys), *keys, *arguments)
+        except RedisError as error:
+            raise LimitsUnavailable("The limits cannot be checked: Redis does not answer. Try again.") from error

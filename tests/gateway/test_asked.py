@@ -1,0 +1,97 @@
+"""What is read from a request before anything is taken for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import BadRequest
+from app.gateway.asked import parse
+
+CHAT = "chat/completions"
+HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+
+def asked(**fields: Any) -> Any:
+    return parse(CHAT, orjson.dumps(HELLO | fields))
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"{", "request_body"),
+        (b"[]", "request_body"),
+        (b'"text"', "request_body"),
+        (b"\xff\xfe", "request_body"),
+        (b'{"messages": []}', "model"),
+        (b'{"model": 5, "messages": []}', "model"),
+        (b'{"model": "", "messages": []}', "model"),
+        (b'{"model": "m"}', "messages"),
+        (b'{"model": "m", "messages": [], "stream": "yes"}', "stream"),
+        (b'{"model": "m", "messages": [], "stream_options": 1}', "stream_options"),
+        (b'{"model": "m", "messages": [], "max_tokens": -1}', "max_tokens"),
+        (b'{"model": "m", "messages": [], "max_tokens": 1.5}', "max_tokens"),
+        (b'{"model": "m", "messages": [], "max_completion_tokens": true}', "max_completion_tokens"),
+        (b'{"model": "m", "messages": [], "n": 0}', "n"),
+        (b'{"model": "m", "messages": [], "n": 1000000}', "n"),
+    ],
+)
+def test_a_bad_body_is_refused_with_the_name_of_its_field(body: bytes, field: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        parse(CHAT, body)
+    assert refused.value.param == field
+
+
+def test_the_larger_of_two_stated_caps_counts() -> None:
+    assert asked(max_tokens=1, max_completion_tokens=10_000).output_cap == 10_000
+
+
+def test_a_request_without_a_cap_says_so() -> None:
+    assert asked().output_cap is None
+
+
+def test_a_cap_of_zero_is_a_cap() -> None:
+    assert asked(max_tokens=0).output_cap == 0
+
+
+def test_every_choice_is_paid_for() -> None:
+    assert asked(n=3).choices == 3
+
+
+def test_several_prompts_are_answered_one_by_one() -> None:
+    assert parse("completions", b'{"model": "m", "prompt": ["a", "b"], "n": 2}').choices == 4
+
+
+def test_a_prompt_of_token_numbers_is_one_prompt() -> None:
+    assert parse("completions", b'{"model": "m", "prompt": [1, 2, 3]}').choices == 1
+
+
+def test_the_model_in_the_url_counts_on_azure_style_routes() -> None:
+    assert parse(CHAT, b'{"messages": []}', "gpt-4o").model == "gpt-4o"
+
+
+@given(st.text())
+def test_the_input_bound_covers_every_byte_of_text(text: str) -> None:
+    assert asked(messages=[{"role": "user", "content": text}]).input_bound >= len(text.encode())
+
+
+def test_an_inline_image_is_not_counted_by_its_bytes() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
+    assert asked(messages=[{"role": "user", "content": [image]}]).input_bound < 20_000
+
+
+def test_a_linked_image_counts_for_more_than_its_link() -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    assert asked(messages=[{"role": "user", "content": [image]}]).input_bound > 3000
+
+
+def test_text_beside_an_inline_image_is_counted() -> None:
+    parts = [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+        {"type": "text", "text": "b" * 9000},
+    ]
+    assert asked(messages=[{"role": "user", "content": parts}]).input_bound > 9000

@@ -1,0 +1,26 @@
+"""Celery: what worker and beat load, as `celery -A worker`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_init
+
+from app import create_app
+from app.extensions import db
+from worker import budgets, schedule, settle, sweep
+
+__all__ = ["budgets", "celery", "settle", "sweep"]
+
+flask_app = create_app()
+celery: Celery[Any] = flask_app.extensions["celery"]
+celery.conf.beat_schedule = schedule.SCHEDULE
+
+
+@worker_process_init.connect
+def fresh_connections(**_: object) -> None:
+    """A forked child must not share its parent's database connections: two would read each other's answers."""
+    with flask_app.app_context():
+        for engine in db.engines.values():
+            engine.dispose(close=False)

@@ -1,0 +1,24 @@
+"""What runs by the clock. Every worker carries the schedule; each tick is run by one of them."""
+
+from __future__ import annotations
+
+import time
+
+from app.extensions import redis
+from app.queue import BUDGETS, SETTLE, SWEEP
+
+SETTLE_SECONDS = 2
+SWEEP_SECONDS = 5
+BUDGETS_SECONDS = 30
+
+# A tick that could not be run in time is dropped: the next one does its work.
+SCHEDULE = {
+    name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
+    for name, seconds in ((SETTLE, SETTLE_SECONDS), (SWEEP, SWEEP_SECONDS), (BUDGETS, BUDGETS_SECONDS))
+}
+
+
+def once(name: str, seconds: int) -> bool:
+    """True for the first of all workers that asks in this span of time."""
+    span = int(time.time()) // seconds
+    return bool(redis.client.set(f"tollgate:once:{name}:{span}", "1", nx=True, ex=seconds * 2))

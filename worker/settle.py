@@ -1,0 +1,148 @@
+"""Settling: usage events in batches to ledger rows and balances in one SQL transaction; then Redis is told."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from celery import shared_task
+from redis.exceptions import LockError
+from redis.lock import Lock
+from sqlalchemy.exc import DataError, IntegrityError
+
+from app.extensions import redis, write_transaction
+from app.ledger import balances, post
+from app.ledger.event import CallEvent
+from app.limits import admission
+from app.limits.admission import Balance
+from app.limits.meters import EVENTS, UNREADABLE, WAKE
+from app.queue import SETTLE
+from worker.budgets import check_users
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+# The task stays a moment after the last event: a steady trickle of calls then costs one message, not one each.
+LINGER_SECONDS = 1.0
+BLOCK_MS = 150
+# Renewed with every batch; when a worker is killed, another settles after this time.
+LOCK_SECONDS = 5
+# One task does not run for ever; what is left wakes the next one.
+LONGEST_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as it stands in the stream; `abandoned` is what a dead process's call is booked for, nano-dollars."""
+
+    id: bytes
+    event: CallEvent
+    abandoned: int | None
+
+
+@shared_task(name=SETTLE, ignore_result=True)
+def settle() -> None:
+    """Settles until nothing has come for a moment. One worker at a time; a second one has nothing to do."""
+    with only_one() as lock:
+        if lock is None:
+            return
+        started = idle_since = time.monotonic()
+        while time.monotonic() - started < LONGEST_SECONDS:
+            lock.reacquire()
+            # As long as this stands, nobody else wakes the worker.
+            redis.client.set(WAKE, "1", px=admission.WAKE_MS)
+            if settle_batch(BLOCK_MS):
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since >= LINGER_SECONDS:
+                break
+        redis.client.delete(WAKE)
+        # An event may have come in before the wake-up was possible again.
+        settle_batch(0)
+
+
+@contextmanager
+def only_one() -> Iterator[Lock | None]:
+    """The lock, if this worker is the one that settles. Two at once would do no harm, only the same work."""
+    lock = redis.client.lock("tollgate:lock:settle", timeout=LOCK_SECONDS, blocking=False)
+    if not lock.acquire():
+        yield None
+        return
+    try:
+        yield lock
+    finally:
+        with suppress(LockError):
+            lock.release()
+
+
+def settle_batch(block_ms: int) -> int:
+    """Reads at most one batch, waiting up to `block_ms` for a first event; gives how many events it took."""
+    entries = read(block_ms)
+    if entries:
+        try:
+            book(entries)
+        except (DataError, IntegrityError):
+            book_one_by_one(entries)
+    return len(entries)
+
+
+def read(block_ms: int) -> list[Entry]:
+    """The oldest events of the stream. What cannot be read is set aside, so that it holds up nothing."""
+    entries = []
+    for entry_id, fields in _first_of_stream(block_ms):
+        try:
+            event = CallEvent.from_bytes(fields[b"e"])
+            abandoned = fields.get(b"abandoned")
+            entries.append(Entry(entry_id, event, None if abandoned is None else int(abandoned)))
+        except (ValueError, KeyError, TypeError):
+            set_aside(entry_id, fields)
+    return entries
+
+
+def _first_of_stream(block_ms: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    answer: Any = redis.client.xread({EVENTS: "0"}, count=BATCH, block=block_ms or None)
+    return list(answer[0][1]) if answer else []
+
+
+def set_aside(entry_id: bytes, fields: dict[bytes, bytes]) -> None:
+    """Moves an event that cannot be booked where an admin finds it; nothing is thrown away."""
+    log.error("an event cannot be booked; it is kept in %s", UNREADABLE)
+    with redis.client.pipeline() as pipeline:
+        pipeline.xadd(UNREADABLE, fields)  # type: ignore[arg-type]
+        pipeline.xdel(EVENTS, entry_id)
+        pipeline.execute()
+
+
+def book(entries: Sequence[Entry]) -> None:
+    """Posts a batch, tells Redis, and looks at the budgets of the users in it. May be repeated at any point."""
+    windows = {window for entry in entries for window in post.windows(entry.event)}
+    with write_transaction() as session:
+        post.post(session, [(entry.event, entry.abandoned) for entry in entries])
+        known = balances.read(session, windows)
+    limited = {(meter, start) for entry in entries for meter, start, has_budget in entry.event.meters if has_budget}
+    admission.settled(
+        [Balance(*window, known[window].spend, known[window].version) for window in sorted(limited)],
+        [entry.id for entry in entries],
+        [
+            (meter, start, entry.event.request_id)
+            for entry in entries
+            for meter, start, has_budget in entry.event.meters
+            if has_budget
+        ],
+    )
+    check_users({entry.event.user_id for entry in entries if entry.event.user_id is not None})
+
+
+def book_one_by_one(entries: Sequence[Entry]) -> None:
+    """One event of the batch is impossible for the database: it alone is set aside."""
+    for entry in entries:
+        try:
+            book([entry])
+        except (DataError, IntegrityError):
+            fields = {b"e": entry.event.to_bytes()}
+            if entry.abandoned is not None:
+                fields[b"abandoned"] = str(entry.abandoned).encode()
+            set_aside(entry.id, fields)
