@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 
@@ -13,14 +12,10 @@ from app.extensions import celery_init_app, db, engine_options, prepare_sqlite, 
 from app.gateway.pipeline import Gateway
 from app.settings import Settings
 
-log = logging.getLogger(__name__)
-
 
 def assemble(given: Settings | None) -> Flask:
     """See `app.create_app`."""
     chosen = given or settings.load(os.environ, Path.cwd())
-    for warning in chosen.warnings:
-        log.warning(warning)
     app = Flask("tollgate", static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=chosen.database_url,

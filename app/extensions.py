@@ -103,8 +103,10 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
 def engine_options(url: str) -> dict[str, Any]:
     """Pool and time-outs: a database that does not answer gives an error in seconds, never a hang."""
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": DATABASE_TIMEOUT_SECONDS}}
+        return {"hide_parameters": True, "connect_args": {"timeout": DATABASE_TIMEOUT_SECONDS}}
     return {
+        # An error's text must not tell hashes and addresses to a log.
+        "hide_parameters": True,
         "pool_size": 5,
         "max_overflow": 5,
         "pool_timeout": DATABASE_TIMEOUT_SECONDS,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from alembic import context
 from sqlalchemy import text
 
@@ -11,7 +13,12 @@ from app.extensions import db
 # Any number that nobody else uses for an advisory lock: "tollgate" in ASCII, shortened to what PostgreSQL takes.
 MIGRATION_LOCK = 0x746F6C6C67617465 >> 1
 
-with create_app().app_context(), db.engine.connect() as connection:
+application = create_app()
+# Said here, because a release migrates once, while every web and worker process would say it again.
+for warning in application.extensions["tollgate"].settings.warnings:
+    sys.stderr.write(warning + "\n")
+
+with application.app_context(), db.engine.connect() as connection:
     if connection.dialect.name == "postgresql":
         # A lock of the session, which outlives this transaction; and no migration may queue up behind a long query for
         # ever.

@@ -214,6 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
+    _counted = False
 
     def setup(self) -> None:
         super().setup()
@@ -243,6 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(404, openai_error(f"Unknown request URL: POST {self.path}", "invalid_request_error"))
             return
         behaviour = self.server.provider.begin(call)
+        self._counted = True
         try:
             self._answer(call, behaviour)
         except Cut:
@@ -251,6 +253,12 @@ class _Handler(BaseHTTPRequestHandler):
             call.left, call.left_at = True, time.time()
             self.close_connection = True
         finally:
+            self._end()
+
+    def _end(self) -> None:
+        """The call is over before its last bytes leave: whoever has read them may already be sending the next one."""
+        if self._counted:
+            self._counted = False
             self.server.provider.end()
 
     def _parse(self, raw: bytes) -> Call | None:
@@ -293,7 +301,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send_chunk(event(error_of(500)))
                 break
             self._wait(behaviour.gap)
+            if piece.startswith(b"data: [DONE]"):
+                self._end()
             self._send_chunk(piece)
+        self._end()
         self._send_chunk(b"")
 
     def _wait(self, seconds: float) -> None:
@@ -332,6 +343,8 @@ class _Handler(BaseHTTPRequestHandler):
         # Kept in the headers' buffer, so that they leave together.
         self._headers_buffer: list[bytes]
         self._headers_buffer.append(b"\r\n" + (body or b""))
+        if body is not None:
+            self._end()
         self.flush_headers()
 
     def _send_chunk(self, data: bytes) -> None:

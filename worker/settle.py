@@ -20,7 +20,7 @@ from app.ledger.event import CallEvent
 from app.limits import admission
 from app.limits.admission import Balance
 from app.limits.meters import EVENTS, UNREADABLE, WAKE
-from app.queue import SETTLE
+from app.queue import SETTLE, send
 from worker.budgets import check_users
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ LINGER_SECONDS = 1.0
 BLOCK_MS = 150
 # Renewed with every batch; when a worker is killed, another settles after this time.
 LOCK_SECONDS = 5
-# One task does not run for ever; what is left wakes the next one.
-LONGEST_SECONDS = 60
+# The worker has other tasks too: after this long they get their turn, and settling goes on behind them.
+LONGEST_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ def settle() -> None:
     with only_one() as lock:
         if lock is None:
             return
+        if not settle_batch(0):
+            return
         started = idle_since = time.monotonic()
         while time.monotonic() - started < LONGEST_SECONDS:
             lock.reacquire()
@@ -61,7 +63,9 @@ def settle() -> None:
                 break
         redis.client.delete(WAKE)
         # An event may have come in before the wake-up was possible again.
-        settle_batch(0)
+        more = settle_batch(0) > 0
+    if more:
+        send(SETTLE)
 
 
 @contextmanager

@@ -54,15 +54,20 @@ class Caller:
     limits: tuple[Limits, ...] = ()
     policies: tuple[tuple[str, str], ...] = ()
 
+    def is_open(self) -> bool:
+        """Whether the key is neither blocked nor expired."""
+        return not self.blocked and (self.expires is None or time.time() < self.expires)
+
     def check_open(self) -> None:
         """Raises ExpiredKey or BlockedKey.
 
         A key that is revoked for its budget is told so by admission, with the numbers.
         """
+        if self.is_open():
+            return
         if self.blocked:
             raise BlockedKey("The virtual key is blocked. An admin can open it with /key/unblock.")
-        if self.expires is not None and time.time() >= self.expires:
-            raise ExpiredKey("The virtual key has expired.")
+        raise ExpiredKey("The virtual key has expired.")
 
 
 def hash_token(secret: str) -> str:
@@ -102,9 +107,11 @@ class Callers:
         token = hash_token(secret)
         if hmac.compare_digest(token, self._master.token):
             return self._master
-        caller = None if fresh else self._kept.get(token)
-        if caller is None:
-            caller = self._load(token)
+        kept = None if fresh else self._kept.get(token)
+        if kept is not None and kept.is_open():
+            return kept
+        # A kept snapshot never refuses: whatever closed the key may have been taken back since.
+        caller = self._load(token)
         caller.check_open()
         return caller
 

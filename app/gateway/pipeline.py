@@ -87,7 +87,12 @@ class Gateway:
         started_ms = int(time.time() * 1000)
         request_id = "req_" + secrets.token_hex(12)
         for _ in range(MOST_RELOADS):
-            offers = self._offers(caller, asked)
+            try:
+                offers = self._offers(caller, asked)
+            except ModelNotAllowed:
+                # A snapshot never refuses before it has been looked at again: the list may be a longer one by now.
+                caller = self._callers.find(secret, fresh=True)
+                offers = self._offers(caller, asked)
 
             def draft(estimate: int, counted: list[list[object]], caller: Caller = caller) -> CallEvent:
                 return CallEvent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,11 @@ LEASE_MS = 30_000
 ADA = Meter("user:ada", max_budget=100)
 KEY = Meter("key:k1", max_budget=1000)
 ONE_SLOT = Meter("key:k1", max_parallel=1)
+
+
+def store() -> Any:
+    """Valkey, untyped: redis-py's answers are unions of everything."""
+    return redis.client
 
 
 def template(request_id: str, meters: list[Meter], hold: int) -> bytes:
@@ -49,12 +55,12 @@ def seed(meter: Meter, spend: int = 0, version: int = 0) -> None:
 
 
 def state(meter: Meter) -> dict[str, int]:
-    found = redis.client.hgetall(budget_key(meter.name, meter.window_start))
+    found = store().hgetall(budget_key(meter.name, meter.window_start))
     return {name.decode(): int(value) for name, value in found.items()}
 
 
 def everything() -> dict[bytes, bytes]:
-    return {key: redis.client.dump(key) or b"" for key in list(redis.client.scan_iter())}
+    return {key: store().dump(key) or b"" for key in list(store().scan_iter())}
 
 
 def test_a_call_that_fits_is_admitted_and_holds_its_estimate() -> None:
@@ -170,7 +176,7 @@ def test_asking_twice_with_one_request_id_takes_once() -> None:
 
 
 def test_a_changed_policy_version_is_stale() -> None:
-    redis.client.set("policy", "new")
+    store().set("policy", "new")
     verdict = admission.admit("r1", [], [("policy", "old")], 0, LEASE_MS, b"{}")
     assert verdict.reason == "stale"
 
@@ -180,7 +186,7 @@ def test_a_call_that_never_took_place_gives_everything_back_and_books_nothing() 
     ask("r1", ADA, ONE_SLOT)
     admission.finish("r1", [ADA, ONE_SLOT], 0, b"")
     assert state(ADA) == {"spend": 0, "version": 0, "held": 0}
-    assert redis.client.xlen(EVENTS) == 0
+    assert store().xlen(EVENTS) == 0
 
 
 def test_finishing_twice_counts_the_cost_once() -> None:
@@ -200,10 +206,10 @@ def test_a_settled_cost_moves_from_due_to_spend() -> None:
     seed(ADA)
     ask("r1", ADA)
     admission.finish("r1", [ADA], 7, b"event")
-    entry = redis.client.xrange(EVENTS)[0][0]
+    entry = store().xrange(EVENTS)[0][0]
     admission.settled([Balance(ADA.name, 0, 7, 1)], [entry], [(ADA.name, 0, "r1")])
     assert state(ADA) == {"spend": 7, "version": 1, "held": 0, "due": 0}
-    assert redis.client.xlen(EVENTS) == 0
+    assert store().xlen(EVENTS) == 0
 
 
 def test_settling_twice_changes_nothing() -> None:
@@ -235,7 +241,7 @@ def test_a_dead_process_leaves_its_holds_as_costs_and_one_event() -> None:
     time.sleep(0.04)
     assert admission.abandon(10) == 1
     assert (state(ADA)["held"], state(ADA)["due"], state(KEY)["due"]) == (0, 30, 30)
-    (_, fields), *others = redis.client.xrange(EVENTS)
+    (_, fields), *others = store().xrange(EVENTS)
     assert (fields[b"abandoned"], others) == (b"30", [])
 
 
@@ -268,7 +274,7 @@ def test_nothing_is_left_of_a_settled_call_but_its_balance() -> None:
     seed(ADA)
     ask("r1", ADA, ONE_SLOT)
     admission.finish("r1", [ADA, ONE_SLOT], 7, b"event")
-    admission.settled([Balance(ADA.name, 0, 7, 1)], [redis.client.xrange(EVENTS)[0][0]], [(ADA.name, 0, "r1")])
-    left = {key.decode() for key in list(redis.client.scan_iter())} - {EVENTS, "tollgate:wake"}
+    admission.settled([Balance(ADA.name, 0, 7, 1)], [store().xrange(EVENTS)[0][0]], [(ADA.name, 0, "r1")])
+    left = {key.decode() for key in list(store().scan_iter())} - {EVENTS, "tollgate:wake"}
     assert left == {budget_key(ADA.name, 0)}
-    assert not redis.client.exists(holds_key(ADA.name, 0))
+    assert not store().exists(holds_key(ADA.name, 0))

@@ -19,6 +19,11 @@ from worker.sweep import sweep
 HELLO = {"model": "mock-gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 
 
+def store() -> Any:
+    """Valkey, untyped: redis-py's answers are unions of everything."""
+    return redis.client
+
+
 @pytest.fixture(autouse=True)
 def context(gateway_app: Flask) -> Iterator[None]:
     with gateway_app.app_context():
@@ -29,9 +34,9 @@ class Caller:
     """Someone with a key, through the real routes."""
 
     def __init__(self, app: Flask, **limits: Any) -> None:
-        self.client = app.test_client()
+        self.client: Any = app.test_client()
         self.master = {"Authorization": f"Bearer {app.extensions['tollgate'].settings.master_key}"}
-        made = self.client.post("/user/new", json={"user_id": "ada"} | limits, headers=self.master)
+        made: Any = self.client.post("/user/new", json={"user_id": "ada"} | limits, headers=self.master)
         assert made.status_code == 200, made.text
         self.headers = {"Authorization": f"Bearer {made.json['key']}"}
         self.key = made.json["token"]
@@ -55,25 +60,25 @@ def test_a_call_is_booked_with_its_cost(gateway_app: Flask) -> None:
 def test_settling_empties_the_stream_and_tells_redis_the_balance(gateway_app: Flask) -> None:
     Caller(gateway_app, max_budget=1).call()
     settle()
-    state = redis.client.hgetall(budget_key("user:ada", 0))
+    state = store().hgetall(budget_key("user:ada", 0))
     assert int(state[b"spend"]) == balances.spend([("user:ada", 0)])["user:ada", 0] > 0
-    assert (state[b"held"], state[b"due"], redis.client.xlen(EVENTS)) == (b"0", b"0", 0)
+    assert (state[b"held"], state[b"due"], store().xlen(EVENTS)) == (b"0", b"0", 0)
 
 
 def test_an_event_that_is_read_again_after_a_crash_is_not_booked_twice(gateway_app: Flask) -> None:
     Caller(gateway_app).call()
-    (_, fields), *_ = redis.client.xrange(EVENTS)
+    (_, fields), *_ = store().xrange(EVENTS)
     settle_batch(0)
-    redis.client.xadd(EVENTS, fields)
+    store().xadd(EVENTS, fields)
     settle_batch(0)
     assert rows.find(user_id="ada")[1] == 1
 
 
 def test_an_unreadable_event_is_set_aside_and_holds_up_nothing(gateway_app: Flask) -> None:
-    redis.client.xadd(EVENTS, {"e": b"not an event"})
+    store().xadd(EVENTS, {"e": b"not an event"})
     Caller(gateway_app).call()
     settle_batch(0)
-    assert (redis.client.xlen(UNREADABLE), redis.client.xlen(EVENTS), rows.find()[1]) == (1, 0, 1)
+    assert (store().xlen(UNREADABLE), store().xlen(EVENTS), rows.find()[1]) == (1, 0, 1)
 
 
 def test_spend_at_the_budget_revokes_the_users_keys(gateway_app: Flask) -> None:
@@ -119,9 +124,9 @@ def test_a_user_without_money_has_revoked_keys_once_the_worker_has_looked(gatewa
 
 def test_a_call_of_a_dead_process_is_booked_from_its_hold(gateway_app: Flask) -> None:
     Caller(gateway_app, max_budget=1).call()
-    (_, fields), *_ = redis.client.xrange(EVENTS)
-    redis.client.xadd(EVENTS, {**fields, b"abandoned": b"123"})
-    redis.client.xdel(EVENTS, redis.client.xrange(EVENTS)[0][0])
+    (_, fields), *_ = store().xrange(EVENTS)
+    store().xadd(EVENTS, {**fields, b"abandoned": b"123"})
+    store().xdel(EVENTS, store().xrange(EVENTS)[0][0])
     settle_batch(0)
     (row,), _ = rows.find(user_id="ada")
     assert (row.outcome, row.cost) == ("abandoned", 123)
@@ -131,7 +136,7 @@ def test_sweeping_when_nobody_has_died_books_nothing(gateway_app: Flask) -> None
     Caller(gateway_app).call()
     settle_batch(0)
     sweep()
-    assert redis.client.xlen(EVENTS) == 0
+    assert store().xlen(EVENTS) == 0
 
 
 def test_deleting_a_user_keeps_what_was_spent_in_the_ledger(gateway_app: Flask) -> None:

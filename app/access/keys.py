@@ -1,0 +1,233 @@
+"""Virtual keys: made, changed, blocked, deleted and found."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app import durations, queue
+from app.access import callers
+from app.errors import BadRequest, Conflict, NotFound
+from app.extensions import database_errors, db, write_transaction
+from app.models import User, VirtualKey, now
+
+CUSTOM_KEY = re.compile(r"sk-[!-~]{13,197}")
+HASH = re.compile(r"[0-9a-f]{64}")
+COLUMNS = (
+    *("key_alias", "user_id", "models", "max_budget", "strict", "budget_duration"),
+    *("max_parallel_requests", "metadata", "blocked"),
+)
+# What null means for the columns that cannot be null.
+NOTHING: dict[str, Callable[[], Any]] = {
+    "models": list,
+    "metadata": dict,
+    "strict": bool,
+    "blocked": bool,
+    "user_role": lambda: "internal_user",
+}
+UNIQUE_VIOLATION = "23505"
+# What the database refuses to store twice, as its error messages name it, and what the caller called it.
+UNIQUE = {
+    "user_email": "This user_email belongs to another user.",
+    "user_id": "This user_id is taken. Change the user with /user/update.",
+    "key_alias": "This key_alias is taken; each key has its own.",
+    "token": "This key is taken.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made: the only time that its secret is known."""
+
+    row: VirtualKey
+    secret: str = field(repr=False)
+
+
+def generate(fields: Mapping[str, Any]) -> NewKey:
+    """Makes a key from the fields of /key/generate; a `user_id` that nobody has yet gets a user without limits.
+
+    Raises BadRequest (custom key), Conflict (alias or key taken), DatabaseUnavailable, LimitsUnavailable.
+    """
+    new = draft(fields, fields.get("user_id"))
+    with changing([new.row]), write_transaction() as session:
+        if new.row.user_id is not None:
+            _ensure_user(session, new.row.user_id)
+        session.add(new.row)
+        let_go(session, new.row)
+    look_again(new.row.user_id)
+    return new
+
+
+def draft(fields: Mapping[str, Any], user_id: str | None) -> NewKey:
+    """A key that is not stored yet. Raises BadRequest for a custom key that is no key."""
+    secret = fields.get("key") or "sk-" + secrets.token_urlsafe(24)
+    if not CUSTOM_KEY.fullmatch(secret):
+        raise BadRequest(
+            "A key of your own starts with sk- and has 16 to 200 characters, none of them a space.", param="key"
+        )
+    row = VirtualKey(
+        id="key_" + secrets.token_hex(12),
+        token=callers.hash_token(secret),
+        key_name=f"sk-...{secret[-4:]}",
+        created_at=now(),
+    )
+    assign(row, COLUMNS, fields)
+    row.user_id = user_id
+    row.expires = _expiry(fields.get("duration"), row.created_at)
+    return NewKey(row, secret)
+
+
+def let_go(session: Session, row: VirtualKey | User) -> None:
+    """Writes a row and takes it out of the session, complete: it can be shown after the commit, whatever happens."""
+    session.flush()
+    session.refresh(row)
+    session.expunge(row)
+
+
+def find(reference: str | None = None, *, alias: str | None = None) -> VirtualKey:
+    """A key by the key itself, its hash, or its alias. Raises NotFound, DatabaseUnavailable."""
+    wanted = VirtualKey.token == token_of(reference) if reference is not None else VirtualKey.key_alias == alias
+    rows = _read(sa.select(VirtualKey).where(wanted))
+    if not rows:
+        raise _unknown()
+    return rows[0]
+
+
+def change(found: VirtualKey, changes: Mapping[str, Any]) -> VirtualKey:
+    """Changes the fields that are given; None clears one. `duration` counts from now.
+
+    A key that moves to another user leaves behind what the old user's budget did to it.
+    Raises NotFound, Conflict, DatabaseUnavailable, LimitsUnavailable.
+    """
+    with changing([found]), write_transaction() as session:
+        row = session.get(VirtualKey, found.id, with_for_update=True)
+        if row is None:
+            raise _unknown()
+        moved = "user_id" in changes and changes["user_id"] != row.user_id
+        if moved:
+            _check_user(session, changes["user_id"])
+            row.revoked_reason = row.revoked_at = row.revoked_until = None
+        assign(row, COLUMNS, changes)
+        if "duration" in changes:
+            row.expires = _expiry(changes["duration"], now())
+        let_go(session, row)
+    if moved:
+        look_again(row.user_id)
+    return row
+
+
+def delete(found: Sequence[VirtualKey]) -> None:
+    """Deletes all of them or none. Raises NotFound where one is gone, DatabaseUnavailable, LimitsUnavailable."""
+    ids = {row.id for row in found}
+    with changing(found), write_transaction() as session:
+        gone = session.execute(sa.delete(VirtualKey).where(VirtualKey.id.in_(ids)).returning(VirtualKey.id)).all()
+        if len(gone) != len(ids):
+            raise _unknown()
+
+
+def of_user(user_id: str) -> Sequence[VirtualKey]:
+    """All keys of a user, oldest first."""
+    return _read(
+        sa.select(VirtualKey).where(VirtualKey.user_id == user_id).order_by(VirtualKey.created_at, VirtualKey.id)
+    )
+
+
+def listed(
+    *, page: int, size: int, user_id: str | None = None, token: str | None = None, alias: str | None = None
+) -> tuple[Sequence[VirtualKey], int]:
+    """One page of keys, newest first, and how many there are. Raises DatabaseUnavailable."""
+    equal = {VirtualKey.user_id: user_id, VirtualKey.token: token, VirtualKey.key_alias: alias}
+    wanted = [column == value for column, value in equal.items() if value is not None]
+    with database_errors():
+        total = db.session.scalar(sa.select(sa.func.count()).select_from(VirtualKey).where(*wanted))
+    newest_first = (VirtualKey.created_at.desc(), VirtualKey.id)
+    page_of = sa.select(VirtualKey).where(*wanted).order_by(*newest_first).limit(size).offset((page - 1) * size)
+    return _read(page_of), total or 0
+
+
+def token_of(reference: str) -> str:
+    """The hash of a key that is given as itself or as its hash already."""
+    return reference if HASH.fullmatch(reference) else callers.hash_token(reference)
+
+
+def assign(row: VirtualKey | User, columns: Sequence[str], fields: Mapping[str, Any]) -> None:
+    """Sets the columns that are among the fields; None is each column's own "nothing"."""
+    for name in columns:
+        if name in fields:
+            value = NOTHING[name]() if fields[name] is None and name in NOTHING else fields[name]
+            setattr(row, "metadata_" if name == "metadata" else name, value)
+
+
+@contextmanager
+def changing(rows: Iterable[VirtualKey]) -> Iterator[None]:
+    """Around a transaction on keys: all processes hear of it, and a name that is taken is a Conflict."""
+    with callers.invalidating([f"key:{row.id}" for row in rows]), unique_names():
+        yield
+
+
+@contextmanager
+def unique_names() -> Iterator[None]:
+    """Maps the database's word about a taken name to a Conflict that names the field; each database has its own."""
+    try:
+        yield
+    except IntegrityError as error:
+        if getattr(error.orig, "sqlstate", UNIQUE_VIOLATION) != UNIQUE_VIOLATION:
+            raise
+        text = str(error.orig)
+        for column, message in UNIQUE.items():
+            if f"({column})=" in text or f".{column}" in text:
+                raise Conflict(message, param="key" if column == "token" else column) from error
+        raise
+
+
+def look_again(user_id: str | None) -> None:
+    """Has the worker compare the user's budget with the spend, now that something about it has changed."""
+    if user_id is not None:
+        queue.check_budget(user_id)
+
+
+def _expiry(duration: str | None, start: datetime) -> datetime | None:
+    return None if duration is None else start + timedelta(seconds=durations.seconds(duration, start))
+
+
+def _ensure_user(session: Session, user_id: str) -> None:
+    """Somebody else may make the same user in this very moment; then theirs is taken."""
+    if _keeps_user(session, user_id):
+        return
+    try:
+        with session.begin_nested():
+            session.add(User(user_id=user_id))
+    except IntegrityError:
+        session.expire_all()
+
+
+def _keeps_user(session: Session, user_id: str) -> bool:
+    """Whether the user exists; one who does is not deleted before this transaction ends."""
+    return session.get(User, user_id, with_for_update={"read": True, "key_share": True}) is not None
+
+
+def _check_user(session: Session, user_id: str | None) -> None:
+    if user_id is not None and not _keeps_user(session, user_id):
+        raise NotFound("There is no such user. Make one with /user/new.", param="user_id")
+
+
+def _read(query: sa.Select[VirtualKey]) -> Sequence[VirtualKey]:
+    """Rows that are read and let go of: what shows them may use the session for something else."""
+    with database_errors():
+        rows = db.session.scalars(query).all()
+        db.session.expunge_all()
+        db.session.rollback()
+    return rows
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such key.", param="key")

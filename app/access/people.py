@@ -1,0 +1,124 @@
+"""Users: made, changed, deleted and found."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from app.access import callers, keys, revoking
+from app.access.keys import NewKey
+from app.errors import NotFound
+from app.extensions import database_errors, db, write_transaction
+from app.models import User, VirtualKey
+
+COLUMNS = (
+    *("user_email", "user_alias", "user_role", "models", "max_budget", "strict", "budget_duration"),
+    *("max_parallel_requests", "metadata"),
+)
+# The fields of /user/new that are about the key which is made with the user.
+KEY_FIELDS = ("key", "key_alias", "duration")
+BUDGET = frozenset({"max_budget", "budget_duration"})
+
+
+def create(fields: Mapping[str, Any]) -> tuple[User, NewKey | None]:
+    """Makes a user and, unless `auto_create_key` is false, a first key, in one transaction.
+
+    Budget, models and limits are the user's and count over all keys; `duration`, `key_alias` and `key` are the key's.
+    Raises Conflict (user_id, user_email, key_alias or key taken), BadRequest, DatabaseUnavailable, LimitsUnavailable.
+    """
+    user = User(user_id=fields.get("user_id") or str(uuid.uuid4()))
+    keys.assign(user, COLUMNS, fields)
+    new = None
+    if fields.get("auto_create_key") is not False:
+        new = keys.draft({name: fields.get(name) for name in KEY_FIELDS}, user.user_id)
+    with _changing(user.user_id), write_transaction() as session:
+        session.add(user)
+        keys.let_go(session, user)
+        if new is not None:
+            session.add(new.row)
+            keys.let_go(session, new.row)
+    keys.look_again(user.user_id)
+    return user, new
+
+
+def find(user_id: str | None = None, *, email: str | None = None) -> User:
+    """A user by user_id or e-mail address. Raises NotFound, DatabaseUnavailable."""
+    wanted = User.user_id == user_id if user_id is not None else User.user_email == email
+    with database_errors():
+        user: User | None = db.session.scalar(sa.select(User).where(wanted))
+        db.session.expunge_all()
+        db.session.rollback()
+    if user is None:
+        raise _unknown()
+    return user
+
+
+def change(found: User, changes: Mapping[str, Any], has_room: Callable[[Session, User], bool]) -> User:
+    """Changes the fields that are given; None clears one.
+
+    Where the budget changes and `has_room` says that spend is below it, keys that were revoked for it open again.
+    Raises NotFound, Conflict, DatabaseUnavailable, LimitsUnavailable.
+    """
+    with _changing(found.user_id), write_transaction() as session:
+        user = session.get(User, found.user_id, with_for_update=True)
+        if user is None:
+            raise _unknown()
+        keys.assign(user, COLUMNS, changes)
+        if not BUDGET.isdisjoint(changes) and has_room(session, user):
+            revoking.reopen_keys(session, user.user_id)
+        keys.let_go(session, user)
+    keys.look_again(user.user_id)
+    return user
+
+
+def delete(user_ids: Collection[str]) -> int:
+    """Deletes users with all their keys, all of them or none; gives how many. What they spent stays in the ledger.
+
+    Raises NotFound where one is unknown, DatabaseUnavailable, LimitsUnavailable.
+    """
+    wanted = set(user_ids)
+    with _changing(*wanted), write_transaction() as session:
+        gone = session.execute(sa.delete(User).where(User.user_id.in_(wanted)).returning(User.user_id)).all()
+        if len(gone) != len(wanted):
+            raise _unknown()
+    return len(gone)
+
+
+def listed(
+    *, page: int, size: int, user_ids: Sequence[str] | None = None, email: str | None = None
+) -> tuple[Sequence[tuple[User, int]], int]:
+    """One page of users with the number of their keys, oldest first, and how many users there are.
+
+    `email` is any part of the address. Raises DatabaseUnavailable.
+    """
+    wanted: list[sa.ColumnElement[bool]] = []
+    if user_ids is not None:
+        wanted.append(User.user_id.in_(user_ids))
+    if email is not None:
+        wanted.append(User.user_email.icontains(email, autoescape=True))
+    key_count = sa.select(sa.func.count()).where(VirtualKey.user_id == User.user_id).correlate(User).scalar_subquery()
+    oldest_first = (User.created_at, User.user_id)
+    with database_errors():
+        total = db.session.scalar(sa.select(sa.func.count()).select_from(User).where(*wanted))
+        rows = db.session.execute(
+            sa.select(User, key_count).where(*wanted).order_by(*oldest_first).limit(size).offset((page - 1) * size)
+        ).all()
+        db.session.expunge_all()
+        db.session.rollback()
+    return [(row[0], row[1]) for row in rows], total or 0
+
+
+@contextmanager
+def _changing(*user_ids: str) -> Iterator[None]:
+    """Around a transaction on users: all processes hear of it, also for all keys of these users."""
+    with callers.invalidating([f"user:{user_id}" for user_id in user_ids]), keys.unique_names():
+        yield
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such user.", param="user_id")

@@ -1,0 +1,26 @@
+"""HTTP in, HTTP out: parse, guard, call one function below, dump. One file per resource."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Flask
+from flask.json.provider import DefaultJSONProvider
+
+from app.api import docs, health, keys, models, proxy, spend, users
+from app.api.base import Api
+
+__all__ = ["init_app"]
+
+# In the order of the page at /.
+RESOURCES = (users, keys, models, spend, health, proxy)
+
+
+def init_app(app: Flask) -> None:
+    """Registers every route, the error handlers and the page at /."""
+    app.config.update(docs.config())
+    cast("DefaultJSONProvider", app.json).sort_keys = False
+    api = Api(app)
+    for resource in RESOURCES:
+        api.register_blueprint(resource.blueprint)
+    app.register_blueprint(docs.assets())

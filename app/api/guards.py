@@ -1,0 +1,84 @@
+"""Who may use a route: the master key, or any virtual key for what is its own."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from flask import current_app, g, request
+
+from app.access import callers
+from app.access.callers import Caller
+from app.api.base import Blueprint, Decorator, View, secret_of_request
+from app.errors import Conflict, NotAllowed
+from app.gateway.pipeline import Gateway
+
+MASTER_KEY = "masterKey"
+VIRTUAL_KEY = "virtualKey"
+Security = list[dict[str, list[str]]]
+FOR_ANYONE: Security = []
+FOR_MASTER: Security = [{MASTER_KEY: []}]
+FOR_CALLERS: Security = [{MASTER_KEY: []}, {VIRTUAL_KEY: []}]
+
+
+def gateway() -> Gateway:
+    """The one Gateway of the application, which has its settings and its catalog."""
+    return cast("Gateway", current_app.extensions["tollgate"])
+
+
+def require_caller() -> None:
+    """Lets the master key and every open virtual key in; `virtual_key()` says which.
+
+    Raises NotAuthenticated (also ExpiredKey, BlockedKey), DatabaseUnavailable.
+    """
+    token = secret_of_request()
+    g.virtual_key = None if callers.is_master(token, gateway().settings.master_key) else callers.identify(token)
+
+
+def require_master() -> None:
+    """Lets the master key in. Raises NotAuthenticated for an unknown key, NotAllowed for a virtual key."""
+    require_caller()
+    if g.virtual_key is not None:
+        raise NotAllowed("This route is for the master key. A virtual key can only read its own info.")
+
+
+def virtual_key() -> Caller | None:
+    """The virtual key that asks, or None where it is the master key."""
+    return cast("Caller | None", g.virtual_key)
+
+
+def refuse_master_key(secret: str | None) -> None:
+    """Raises Conflict where somebody wants the master key for a virtual key: it would never be looked up as one."""
+    if secret is not None and callers.is_master(secret, gateway().settings.master_key):
+        raise Conflict("This key is taken.", param="key")
+
+
+class AdminBlueprint(Blueprint):
+    """Routes for the master key. A view is open to virtual keys only where it says so."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        """As flask-smorest's Blueprint."""
+        super().__init__(*args, **options)
+        self._open: set[str] = set()
+        self.before_request(self._guard)
+        self._prepare_doc_cbks.append(self._document_guard)
+
+    def open_to_virtual_keys(self) -> Decorator:
+        """The view also answers virtual keys, and has to see to it that they get nothing but their own."""
+
+        def decorate(view: View) -> View:
+            self._open.add(view.__name__)
+            return self.doc(security=FOR_CALLERS)(view)
+
+        return decorate
+
+    def _guard(self) -> None:
+        if (request.endpoint or "").rpartition(".")[2] in self._open:
+            require_caller()
+        else:
+            require_master()
+
+    @staticmethod
+    def _document_guard(doc: dict[str, Any], _info: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        for status, name in ((401, "UNAUTHORIZED"), (403, "FORBIDDEN"), (503, "SERVICE_UNAVAILABLE")):
+            doc["responses"].setdefault(status, name)
+        return {"security": FOR_MASTER} | doc

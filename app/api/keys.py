@@ -1,0 +1,243 @@
+"""/key: virtual keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema as AnswerSchema
+from marshmallow import fields, validate
+
+from app.access import keys
+from app.api import shown
+from app.api.base import Schema
+from app.api.fields import Count, Flag, Text, lifetime
+from app.api.guards import AdminBlueprint, refuse_master_key, virtual_key
+from app.api.schemas import NOT_YET_OF_KEYS, KeySchema, LimitsSchema, PageSchema, says
+from app.errors import BadRequest, NotAllowed
+from app.models import VirtualKey
+
+blueprint = AdminBlueprint(
+    "Keys", __name__, url_prefix="/key", description="Virtual keys: what callers hold instead of a provider's key."
+)
+
+MOST_PER_PAGE = 100
+REFERENCE = "The key itself, or its hash (`token`)."
+
+
+class KeyFieldsSchema(LimitsSchema):
+    """What a key has."""
+
+    not_yet = NOT_YET_OF_KEYS
+
+    key_alias = Text(allow_none=True, metadata=says("A name for people; each belongs to one key."))
+    user_id = Text(allow_none=True, metadata=says("Whose key it is: the user's budget and limits count too."))
+    duration = lifetime(
+        allow_none=True, metadata=says("The key's lifetime: `20m`, `30d`, `1mo`. Null: no end.", example="20m")
+    )
+
+
+class NewKeySchema(KeyFieldsSchema):
+    """A new key."""
+
+    not_yet = NOT_YET_OF_KEYS | {"blocked"}
+
+    key = Text(
+        longest=200,
+        allow_none=True,
+        metadata=says("A key of your own: starts with `sk-`, 16 to 200 characters. Null: a random one is made."),
+    )
+
+
+class MadeKeySchema(KeySchema):
+    """The new key."""
+
+    key = fields.String(metadata=says("The virtual key. It is shown this once."))
+    token_id = fields.String(metadata=says("The same as token."))
+
+
+class ChangedKeySchema(KeyFieldsSchema):
+    """Changes of a key."""
+
+    key = Text(allow_none=True, metadata=says(REFERENCE + " Without it, key_alias says which key."))
+    blocked = Flag(allow_none=True, metadata=says("Whether the key is blocked by hand."))
+
+
+class KeyReferenceSchema(Schema):
+    """Which key."""
+
+    key = Text(required=True, metadata=says(REFERENCE))
+
+
+class KeyQuerySchema(Schema):
+    """Which key."""
+
+    key = Text(metadata=says(REFERENCE + " A virtual key can leave it out and gets its own."))
+
+
+class KeyInfoSchema(AnswerSchema):
+    """A key."""
+
+    key = fields.String(metadata=says("The key's hash."))
+    info = fields.Nested(KeySchema, metadata=says("The key."))
+
+
+class DeletedKeysSchema(Schema):
+    """Keys to delete: by `keys` or by `key_aliases`."""
+
+    keys = fields.List(
+        Text(), allow_none=True, validate=validate.Length(0, 1000), metadata=says("Keys, or their hashes.")
+    )
+    key_aliases = fields.List(
+        Text(), allow_none=True, validate=validate.Length(0, 1000), metadata=says("Aliases of keys.")
+    )
+
+
+class KeysGoneSchema(AnswerSchema):
+    """What was deleted."""
+
+    deleted_keys = fields.List(fields.String(), metadata=says("The hashes of the deleted keys."))
+
+
+class KeyListQuerySchema(PageSchema):
+    """Which keys."""
+
+    not_yet = frozenset(
+        [
+            "expand",
+            "include_created_by_keys",
+            "include_team_keys",
+            "organization_id",
+            "search",
+            "sort_by",
+            "sort_order",
+            "status",
+            "team_id",
+        ]
+    )
+
+    size = Count(least=1, most=MOST_PER_PAGE, load_default=10, metadata=says("Keys on a page."))
+    user_id = Text(metadata=says("Only this user's keys."))
+    key_hash = Text(metadata=says("Only the key with this hash."))
+    key_alias = Text(metadata=says("Only the key with this alias."))
+    return_full_object = fields.Boolean(
+        load_default=False, metadata=says("True: whole keys. False, the default: their hashes alone.")
+    )
+
+
+class KeyListSchema(AnswerSchema):
+    """One page of keys."""
+
+    keys = fields.List(
+        fields.Raw(), metadata=says("The keys on this page, newest first: hashes, or whole keys as in /key/info.")
+    )
+    total_count = fields.Integer(metadata=says("How many keys there are on all pages."))
+    current_page = fields.Integer(metadata=says("This page, from 1."))
+    total_pages = fields.Integer(metadata=says("How many pages there are."))
+
+
+@blueprint.route("/generate", methods=["POST"])
+@blueprint.arguments(NewKeySchema, example={"duration": "20m", "max_parallel_requests": 1})
+@blueprint.answers(MadeKeySchema)
+@blueprint.errors(400, 409)
+def generate(given: dict[str, Any]) -> dict[str, Any]:
+    """Make a key.
+
+    A user_id that nobody has yet gets a user without limits of its own.
+    """
+    refuse_master_key(given.get("key"))
+    made = keys.generate(given)
+    return shown.key(made.row, key=made.secret, token_id=made.row.token)
+
+
+@blueprint.route("/update", methods=["POST"])
+@blueprint.arguments(ChangedKeySchema, example={"key": "sk-...", "max_budget": 5})
+@blueprint.answers(KeySchema)
+@blueprint.errors(400, 404, 409)
+def update(given: dict[str, Any]) -> dict[str, Any]:
+    """Change a key.
+
+    Only the fields that are sent are changed; null clears one. A duration counts from now. The change acts on the key's
+    next call.
+    """
+    reference, alias = given.pop("key", None), given.get("key_alias")
+    if reference is None and alias is None:
+        raise BadRequest("Say which key: key, or key_alias.", param="key")
+    return shown.key(keys.change(keys.find(reference, alias=alias), given))
+
+
+@blueprint.route("/delete", methods=["POST"])
+@blueprint.arguments(DeletedKeysSchema, example={"keys": ["sk-..."]})
+@blueprint.answers(KeysGoneSchema)
+@blueprint.errors(400, 404)
+def delete(given: dict[str, Any]) -> dict[str, Any]:
+    """Delete keys.
+
+    All of them or, where one is unknown, none. What they spent stays in the ledger.
+    """
+    found = [keys.find(reference) for reference in given.get("keys") or []]
+    found += [keys.find(alias=alias) for alias in given.get("key_aliases") or []]
+    if not found:
+        raise BadRequest("Say which keys: keys, or key_aliases.", param="keys")
+    keys.delete(found)
+    return {"deleted_keys": list(dict.fromkeys(row.token for row in found))}
+
+
+@blueprint.route("/info")
+@blueprint.open_to_virtual_keys()
+@blueprint.arguments(KeyQuerySchema, location="query")
+@blueprint.answers(KeyInfoSchema)
+@blueprint.errors(400, 404)
+def info(given: dict[str, Any]) -> dict[str, Any]:
+    """Show a key, with spend, budget and status.
+
+    A virtual key sees itself and no other.
+    """
+    reference, asking = given.get("key"), virtual_key()
+    if asking is not None:
+        reference = reference or asking.token
+        if keys.token_of(reference) != asking.token:
+            raise NotAllowed("A virtual key can only read its own info.", param="key")
+    if reference is None:
+        raise BadRequest("Say which key: key.", param="key")
+    row = keys.find(reference)
+    return {"key": row.token, "info": shown.key(row)}
+
+
+@blueprint.route("/list")
+@blueprint.arguments(KeyListQuerySchema, location="query")
+@blueprint.answers(KeyListSchema)
+@blueprint.errors(400)
+def list_keys(given: dict[str, Any]) -> dict[str, Any]:
+    """List keys."""
+    page, size = given["page"], given["size"]
+    rows, total = keys.listed(
+        page=page, size=size, user_id=given.get("user_id"), token=given.get("key_hash"), alias=given.get("key_alias")
+    )
+    whole = given["return_full_object"]
+    listed = KeySchema(many=True).dump(shown.keys(rows)) if whole else [row.token for row in rows]
+    return {"keys": listed, "total_count": total, "current_page": page, "total_pages": -(-total // size)}
+
+
+@blueprint.route("/block", methods=["POST"])
+@blueprint.arguments(KeyReferenceSchema, example={"key": "sk-..."})
+@blueprint.answers(KeySchema)
+@blueprint.errors(400, 404)
+def block(given: dict[str, Any]) -> dict[str, Any]:
+    """Block a key, from its next call on."""
+    return shown.key(_blocked(given["key"], blocked=True))
+
+
+@blueprint.route("/unblock", methods=["POST"])
+@blueprint.arguments(KeyReferenceSchema, example={"key": "sk-..."})
+@blueprint.answers(KeySchema)
+@blueprint.errors(400, 404)
+def unblock(given: dict[str, Any]) -> dict[str, Any]:
+    """Open a blocked key again.
+
+    A key that is revoked because a budget is spent stays revoked.
+    """
+    return shown.key(_blocked(given["key"], blocked=False))
+
+
+def _blocked(reference: str, *, blocked: bool) -> VirtualKey:
+    return keys.change(keys.find(reference), {"blocked": blocked})

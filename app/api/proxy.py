@@ -1,0 +1,143 @@
+"""The model routes: a route per wire format. Finds the caller's token and hands the call to the pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from flask import Response, request
+from marshmallow import Schema, fields
+
+from app.access import callers
+from app.access.models_allowed import allows
+from app.api.base import Blueprint, secret_of_request
+from app.api.guards import FOR_CALLERS, gateway
+from app.api.schemas import says
+from app.errors import NotFound
+
+blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")
+
+# When a model was "created" is not known here; OpenAI's clients want a number.
+CREATED = 0
+STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+COMMON = {
+    "model": {"type": "string", "description": "A model of this gateway; GET /v1/models lists them."},
+    "stream": {"type": "boolean", "description": "True: the answer comes as server-sent events."},
+    "max_tokens": {"type": "integer", "description": "The most output tokens; also what a budget holds for the call."},
+    "user": {"type": "string", "description": "Whom the call is made for; kept in the ledger as end_user."},
+}
+MESSAGES = {
+    "messages": {"type": "array", "items": {"type": "object"}, "description": "The conversation so far."},
+}
+
+
+class ModelSchema(Schema):
+    """A model that the caller may use."""
+
+    id = fields.String(metadata=says("The name to send as `model`."))
+    object = fields.Constant("model", metadata=says("Always `model`."))
+    created = fields.Constant(CREATED, metadata=says("Always 0: not known."))
+    owned_by = fields.Constant("tollgate", metadata=says("Always `tollgate`."))
+
+
+class ModelsSchema(Schema):
+    """The models that the caller may use."""
+
+    object = fields.Constant("list", metadata=says("Always `list`."))
+    data = fields.List(fields.Nested(ModelSchema), metadata=says("The models."))
+
+
+def _documented(summary: str, required: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """What the OpenAPI page says of a model route. The body is passed on as it is, so unknown fields are welcome."""
+    schema = {
+        "type": "object",
+        "required": ["model", required],
+        "properties": {"model": COMMON["model"], **properties},
+        "additionalProperties": True,
+    }
+    answer = {"description": "The provider's answer.", "content": {"application/json": {"schema": {"type": "object"}}}}
+    return {
+        "summary": summary,
+        "security": FOR_CALLERS,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "200": answer | {"content": answer["content"] | STREAM},  # type: ignore[operator]
+            "400": {"$ref": "#/components/responses/BAD_REQUEST"},
+        },
+    }
+
+
+CHAT = _documented("Chat", "messages", MESSAGES | COMMON)
+TEXT = _documented("Complete a text", "prompt", {"prompt": {"description": "The text."}} | COMMON)
+VECTORS = _documented("Embed a text", "input", {"input": {"description": "The text or texts."}})
+REFUSALS = (401, 403, 404, 413, 429, 502, 503, 504)
+
+
+def call(route: str, model: str | None = None) -> Response:
+    """One call through the pipeline; the answer's bytes go out as they come."""
+    headers = cast("Mapping[str, str]", request.headers)
+    answer = gateway().answer(secret_of_request(), route, request.get_data(cache=False), headers, model)
+    return Response(answer.body, answer.status, answer.headers, direct_passthrough=True)
+
+
+@blueprint.route("/chat/completions", methods=["POST"])
+@blueprint.route("/v1/chat/completions", methods=["POST"])
+@blueprint.route("/openai/deployments/<path:model>/chat/completions", methods=["POST"])
+@blueprint.doc(**CHAT)
+@blueprint.errors(*REFUSALS)
+def chat_completions(model: str | None = None) -> Response:
+    """Chat with a model."""
+    return call("chat/completions", model)
+
+
+@blueprint.route("/completions", methods=["POST"])
+@blueprint.route("/v1/completions", methods=["POST"])
+@blueprint.route("/openai/deployments/<path:model>/completions", methods=["POST"])
+@blueprint.doc(**TEXT)
+@blueprint.errors(*REFUSALS)
+def completions(model: str | None = None) -> Response:
+    """Complete a text (OpenAI's older route)."""
+    return call("completions", model)
+
+
+@blueprint.route("/embeddings", methods=["POST"])
+@blueprint.route("/v1/embeddings", methods=["POST"])
+@blueprint.route("/openai/deployments/<path:model>/embeddings", methods=["POST"])
+@blueprint.doc(**VECTORS)
+@blueprint.errors(*REFUSALS)
+def embeddings(model: str | None = None) -> Response:
+    """Turn texts into vectors."""
+    return call("embeddings", model)
+
+
+@blueprint.route("/models")
+@blueprint.route("/v1/models")
+@blueprint.doc(security=FOR_CALLERS)
+@blueprint.answers(ModelsSchema)
+@blueprint.errors(401, 503)
+def models() -> dict[str, Any]:
+    """The models that this key may use."""
+    return {"data": [{"id": name} for name in _usable()]}
+
+
+@blueprint.route("/models/<path:model>")
+@blueprint.route("/v1/models/<path:model>")
+@blueprint.doc(security=FOR_CALLERS)
+@blueprint.answers(ModelSchema)
+@blueprint.errors(401, 404, 503)
+def model(model: str) -> dict[str, Any]:
+    """One model."""
+    if model not in _usable():
+        raise NotFound(f"The model '{model}' does not exist, or this key may not use it.", param="model")
+    return {"id": model}
+
+
+def _usable() -> list[str]:
+    """Model names that the key's and the user's lists both allow; the master key may use all."""
+    secret, catalog = secret_of_request(), gateway().catalog
+    names = list(catalog.names())
+    if callers.is_master(secret, gateway().settings.master_key):
+        return names
+    caller = callers.identify(secret)
+    lists = (caller.key_models, caller.user_models)
+    return [name for name in names if all(allows(entries, name, catalog.access_groups(name)) for entries in lists)]

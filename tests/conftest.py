@@ -1,0 +1,106 @@
+"""A real Valkey, both databases and an application over them. Each xdist worker has servers of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_py
+from flask import Flask
+
+from app import create_app
+from app.extensions import db, redis
+from app.settings import Settings
+from tests.services.postgres import Postgres
+from tests.services.process import running
+from tests.services.settings import settings_for
+from tests.services.stack import migrate
+from tests.services.valkey import Valkey
+
+DATABASE = "gateway"
+
+# `import worker` makes an application, because Celery loads one there. Tests never use it, and no test may reach
+# the Redis or the database that the developer's own environment names.
+os.environ |= {
+    "TOLLGATE_MASTER_KEY": "sk-never-used-in-any-test",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "DATABASE_URL": "postgresql://127.0.0.1:1/nowhere",
+}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What every process of ours printed last stands below a failure."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"{process.name} (its last lines)", process.tail()) for process in running]
+    return report
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    with Valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: Valkey) -> str:
+    """A Valkey, emptied for this test."""
+    with redis_py.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    return valkey.url
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: Postgres) -> str:
+    url = postgres.create(DATABASE)
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "tollgate.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database without rows, once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        copy = shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "tollgate.db")
+        return f"sqlite:///{copy}"
+    url: str = request.getfixturevalue("migrated_postgres")
+    request.getfixturevalue("postgres").empty(DATABASE)
+    return url
+
+
+@pytest.fixture
+def make_settings(database_url: str, redis_url: str) -> Callable[..., Settings]:
+    """make_settings(budget_wait=0) gives Settings over this test's database and Valkey."""
+
+    def make(**overrides: object) -> Settings:
+        return settings_for(database_url, redis_url, **overrides)
+
+    return make
+
+
+@pytest.fixture
+def gateway_app(make_settings: Callable[..., Settings]) -> Iterator[Flask]:
+    """The application, with the model mock-gpt-4o."""
+    app = create_app(make_settings())
+    yield app
+    redis.client.close()
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()

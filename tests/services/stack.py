@@ -1,0 +1,125 @@
+"""The whole gateway as real processes: web servers, each on a port of its own, and workers with beat."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from app.local.checks import answers
+from app.local.valkey import free_port
+from tests.services.process import Process
+
+REPOSITORY = Path(__file__).parents[2]
+WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--workers", "1", "--graceful-timeout", "2", "app:create_app()"]
+WORKER = ["-m", "celery", "-A", "worker", "worker", "-B", "--concurrency", "1", "--without-mingle", "--without-gossip"]
+
+
+class Stack:
+    """A context. `database_url` names a database that is migrated already, as the fixture of that name gives.
+
+    `kill`, `stop`, `cont` and `restart` take the number of a web process; for a worker: `stack.workers[0].kill()`.
+    """
+
+    def __init__(
+        self, database_url: str, redis_url: str, config: Mapping[str, Any], web: int = 2, workers: int = 1
+    ) -> None:
+        self.master_key = "sk-" + secrets.token_urlsafe(24)
+        self.directory = Path(tempfile.mkdtemp(prefix="tollgate-stack-"))
+        (self.directory / "config.yaml").write_text(yaml.safe_dump(dict(config)))
+        self._environ = environment(database_url, redis_url, self.directory, self.master_key)
+        self._ports = [free_port() for _ in range(web)]
+        self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
+        self.web = [self._web(number, port) for number, port in enumerate(self._ports)]
+        self.workers = [self._worker(number) for number in range(workers)]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, self.directory)
+            processes = self.workers + self.web
+            for process in processes:
+                stack.callback(process.kill)
+            # All at once, because each takes its second to import everything.
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.wait_until_ready()
+            self._end = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.close()
+
+    def kill(self, web: int) -> None:
+        """kill -9, with everything it started."""
+        self.web[web].kill()
+
+    def stop(self, web: int) -> None:
+        """Freezes it."""
+        self.web[web].stop()
+
+    def cont(self, web: int) -> None:
+        """Thaws it."""
+        self.web[web].cont()
+
+    def restart(self, web: int) -> None:
+        """Back on its port."""
+        self.web[web].restart()
+
+    def _web(self, number: int, port: int) -> Process:
+        return Process(
+            f"web-{number}",
+            [sys.executable, *WEB],
+            self.directory / f"web-{number}.log",
+            environ=self._environ | {"PORT": str(port)},
+            ready=lambda: answers("127.0.0.1", port, "/health/readiness"),
+        )
+
+    def _worker(self, number: int) -> Process:
+        log = self.directory / f"worker-{number}.log"
+        return Process(
+            f"worker-{number}",
+            [sys.executable, *WORKER, "--loglevel", "info", "--hostname", f"worker-{number}@%h"],
+            log,
+            environ=self._environ,
+            ready=lambda: f"worker-{number}@" in log.read_text() and " ready." in log.read_text(),
+        )
+
+
+def environment(database_url: str, redis_url: str, directory: Path, master_key: str) -> dict[str, str]:
+    """What every process of a stack sees: nothing of ours but what the test says."""
+    ours = {name for name in os.environ if name.startswith("TOLLGATE_")} | {"WEB_CONCURRENCY"}
+    return {name: value for name, value in os.environ.items() if name not in ours} | {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "TOLLGATE_MASTER_KEY": master_key,
+        "TOLLGATE_CONFIG": str(directory / "config.yaml"),
+        "TOLLGATE_HOME": str(directory),
+        "TOLLGATE_BIND": "127.0.0.1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def migrate(database_url: str) -> None:
+    """alembic upgrade head, as the release does it."""
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "config.yaml").write_text("model_list: []\n")
+        environ = environment(database_url, "redis://127.0.0.1:1/0", Path(directory), "sk-" + secrets.token_urlsafe(24))
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            env=environ,
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
