@@ -8,12 +8,12 @@ from pathlib import Path
 from flask import Flask
 
 from app import api, settings
-from app.extensions import celery_init_app, db, engine_options, prepare_sqlite, redis
+from app.extensions import celery_init_app, db, engine_options, prepare_postgresql, prepare_sqlite, redis
 from app.gateway.pipeline import Gateway
 from app.settings import Settings
 
 
-def assemble(given: Settings | None) -> Flask:
+def assemble(given: Settings | None, database_patience: float) -> Flask:
     """See `app.create_app`."""
     chosen = given or settings.load(os.environ, Path.cwd())
     app = Flask("tollgate", static_folder=None)
@@ -23,11 +23,13 @@ def assemble(given: Settings | None) -> Flask:
         MAX_CONTENT_LENGTH=chosen.max_body_bytes,
     )
     db.init_app(app)
-    if chosen.database_url.startswith("sqlite"):
-        with app.app_context():
+    with app.app_context():
+        if chosen.database_url.startswith("sqlite"):
             prepare_sqlite(db.engine)
+        else:
+            prepare_postgresql(db.engine, database_patience)
     redis.init_app(chosen.redis_url)
     celery_init_app(app, chosen.redis_url)
-    app.extensions["tollgate"] = Gateway(chosen)
+    app.extensions["tollgate"] = Gateway(chosen, app.app_context)
     api.init_app(app)
     return app

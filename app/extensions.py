@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import celery
+import psycopg
 import redis as redis_py
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
+from psycopg import Connection as PsycopgConnection
+from psycopg.errors import _WaitTimeout
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -117,6 +120,27 @@ def engine_options(url: str) -> dict[str, Any]:
             "options": "-c statement_timeout=30s -c lock_timeout=10s -c timezone=UTC",
         },
     }
+
+
+def prepare_postgresql(engine: sa.Engine, patience: float) -> None:
+    """Connections that give up after `patience` seconds of silence.
+
+    The server's own time-outs do not help when it is frozen, and TCP's do not either: the kernel still acknowledges.
+    """
+
+    class Impatient(PsycopgConnection[Any]):
+        def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+            options["timeout"] = options.get("timeout") or patience
+            try:
+                return super().wait(gen, *args, **options)
+            except _WaitTimeout as error:
+                # Half an answer may still come; nobody can use this connection any more.
+                self.pgconn.finish()
+                raise psycopg.OperationalError("the database does not answer") from error
+
+    @event.listens_for(engine, "do_connect")
+    def on_connect(_dialect: object, _record: object, args: Any, options: Any) -> Any:
+        return Impatient.connect(*args, **options)
 
 
 def prepare_sqlite(engine: sa.Engine) -> None:

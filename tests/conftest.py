@@ -100,6 +100,7 @@ def gateway_app(make_settings: Callable[..., Settings]) -> Iterator[Flask]:
     """The application, with the model mock-gpt-4o."""
     app = create_app(make_settings())
     yield app
+    app.extensions["tollgate"].close()
     redis.client.close()
     with app.app_context():
         for engine in db.engines.values():

@@ -13,7 +13,8 @@ from worker import budgets, schedule, settle, sweep
 
 __all__ = ["budgets", "celery", "settle", "sweep"]
 
-flask_app = create_app()
+# Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
+flask_app = create_app(database_patience=40.0)
 celery: Celery[Any] = flask_app.extensions["celery"]
 celery.conf.beat_schedule = schedule.SCHEDULE
 

@@ -14,6 +14,7 @@ from app.api.base import Blueprint, secret_of_request
 from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
 from app.errors import NotFound
+from app.gateway.pipeline import Request
 
 blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")
 
@@ -76,7 +77,9 @@ REFUSALS = (401, 403, 404, 413, 429, 502, 503, 504)
 def call(route: str, model: str | None = None) -> Response:
     """One call through the pipeline; the answer's bytes go out as they come."""
     headers = cast("Mapping[str, str]", request.headers)
-    answer = gateway().answer(secret_of_request(), route, request.get_data(cache=False), headers, model)
+    client = request.environ.get("gunicorn.socket")
+    asked = Request(route, request.get_data(cache=False), headers, model, client)
+    answer = gateway().answer(secret_of_request(), asked)
     return Response(answer.body, answer.status, answer.headers, direct_passthrough=True)
 
 

@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 
 from app import durations, money
 from app.access.callers import Caller, Limits
-from app.errors import BudgetExceeded, BudgetHeld, BudgetTooSmall, LimitReached, ParallelLimitReached, UnpricedModel
+from app.errors import (
+    BudgetExceeded,
+    BudgetHeld,
+    BudgetTooSmall,
+    LimitReached,
+    LimitsUnavailable,
+    ParallelLimitReached,
+    UnpricedModel,
+)
 from app.gateway.asked import Asked
 from app.gateway.offers import Offer, dearest, largest_cap
 from app.ledger import balances
@@ -99,6 +107,8 @@ def admit(
                 return Permit(event, limited, left, cap)
             case "stale":
                 raise Stale
+            case "cold":
+                _warm_up(deadline)
             case "unseeded":
                 _seed(verdict)
             case "short":
@@ -108,6 +118,15 @@ def admit(
                 nap = min(nap * 1.5, LONGEST_NAP)
             case _:
                 raise refusal(verdict)
+
+
+def _warm_up(deadline: float) -> None:
+    """Redis has lost its data. Web processes get a moment to put back what is in flight, unless nothing ever was."""
+    if admission.warm_up(at_once=not balances.any_at_all()):
+        return
+    if time.monotonic() >= deadline:
+        raise LimitsUnavailable("Redis has lost its data and is being filled again. Try again in a moment.")
+    time.sleep(LONGEST_NAP)
 
 
 def _check_priced(caller: Caller, offers: Sequence[Offer], asked: Asked, unpriced: str) -> None:

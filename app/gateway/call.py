@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import certifi
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
 from app.errors import ProviderFailed, ProviderTimedOut, TollgateError
 from app.gateway.asked import Asked
+from app.gateway.inflight import Running
 from app.gateway.offers import Offer
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -102,13 +105,60 @@ class NoAnswer(Exception):
         self.error = error
 
 
+class ClientLeft(Exception):
+    """The client has gone while the provider had not answered yet: the offer that was being asked, and those before."""
+
+    def __init__(self, offer: Offer, failed: list[Failed]) -> None:
+        """Whoever catches this books the call; there is nobody to answer."""
+        super().__init__("the client has left")
+        self.offer = offer
+        self.failed = failed
+
+
+class _Current(threading.local):
+    """The call that this thread (a greenlet under gevent) is making."""
+
+    running: Running | None = None
+
+
+_current = _Current()
+
+
+class _Http(HTTPConnection):
+    """Tells the running call which connection it uses, so that it can be closed when the client leaves."""
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if _current.running is not None:
+            _current.running.connection = self
+        super().request(*args, **options)
+
+
+class _Https(HTTPSConnection):
+    """As _Http."""
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if _current.running is not None:
+            _current.running.connection = self
+        super().request(*args, **options)
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
 def connections() -> urllib3.PoolManager:
     """Kept connections to providers: certificates checked, no proxies from the environment, no retries."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
-    return urllib3.PoolManager(
+    manager = urllib3.PoolManager(
         num_pools=200, maxsize=MOST_CONNECTIONS_PER_HOST, block=False, retries=False, ssl_context=context
     )
+    manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+    return manager
 
 
 def first_answer(
@@ -116,17 +166,21 @@ def first_answer(
     offers: Sequence[Offer],
     asked: Asked,
     incoming: Mapping[str, str],
+    running: Running,
     *,
     stated_cap: int | None,
     timeout: float,
 ) -> Answered:
     """Tries the offers in order until one answers; `timeout` is the longest silence in seconds. Raises NoAnswer."""
+    _current.running = running
     failed: list[Failed] = []
     error: TollgateError = ProviderFailed("No deployment of this model answered.")
     for number, offer in enumerate(offers, 1):
         try:
             upstream = _send(pool, offer, _body(asked, offer, stated_cap), asked, incoming, timeout)
         except ProviderFailed as failure:
+            if running.left:
+                raise ClientLeft(offer, failed) from failure
             failed.append(Failed(offer, 0))
             error = failure
             continue

@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.gateway.admit import Permit
 from app.gateway.asked import Asked
 from app.gateway.call import Failed
-from app.gateway.inflight import Ending, InFlight
+from app.gateway.inflight import InFlight, Running
 from app.gateway.offers import Offer
 from app.ledger.event import Attempt
 from app.ledger.pricing import cost as cost_of
@@ -30,10 +29,10 @@ class Finish:
     `book()`.
     """
 
-    def __init__(self, permit: Permit, asked: Asked, in_flight: InFlight) -> None:
-        """The permit of the call; nothing is booked before `book`."""
-        self._permit = permit
+    def __init__(self, asked: Asked, running: Running, in_flight: InFlight) -> None:
+        """Nothing is booked before `book`."""
         self._asked = asked
+        self._running = running
         self._in_flight = in_flight
         self._first_byte_ms: int | None = None
         self._booked = False
@@ -57,18 +56,20 @@ class Finish:
         if self._booked:
             return
         self._booked = True
+        if self._running.left:
+            outcome = "cancelled"
         attempts = [_attempt(one.offer, "failure", one.status, NO_USAGE, "none") for one in failed]
         if offer is not None:
             usage, source = self._usage(status, counts, text_bytes)
             attempts.append(_attempt(offer, outcome, status, usage, source))
             self.cost = 0 if offer.price is None else cost_of(offer.price, usage)
         event = replace(
-            self._permit.event,
+            self._running.event,
             attempts=attempts,
             first_byte_ms=self._first_byte_ms,
             ended_ms=int(time.time() * 1000),
         )
-        self._in_flight.end(Ending(event.request_id, self._permit.meters, self.cost, event.to_bytes()))
+        self._in_flight.end(event, self._running.meters, self.cost)
 
     def _usage(self, status: int, counts: Counts | None, text_bytes: int) -> tuple[Usage, str]:
         """Usage in the order in which it is believed: the provider's, else counted; an error uses nothing."""

@@ -1,82 +1,138 @@
-"""What this process still owes Redis: leases of running calls, and endings that Redis has not taken yet.
+"""What this process knows and Redis might not: calls that are running, and endings that the worker has not settled yet.
 
-One thread for all calls of the process (a greenlet under gevent).
+One thread for all calls of the process (a greenlet under gevent) looks after them: it renews leases, notices clients
+that have left, sends endings that Redis did not take, and when Redis has restarted or lost its data puts everything
+back.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
+import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from redis.exceptions import RedisError
 
 from app import queue
-from app.errors import LimitsUnavailable
+from app.errors import DatabaseUnavailable, LimitsUnavailable
+from app.extensions import redis, write_transaction
+from app.ledger import post
+from app.ledger.event import CallEvent
 from app.limits import admission
-from app.limits.meters import Meter
+from app.limits.meters import SETTLED, Meter
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 0.5
+TICK_SECONDS = 0.5
 RENEWED_AT_ONCE = 500
 # Refused calls that Redis may have admitted: they book nothing, so during a long outage the oldest may be forgotten.
 MOST_GIVEN_BACK = 100_000
+# Endings that Redis has and the worker has not settled. Beyond this many the oldest are left to Redis alone.
+MOST_UNCONFIRMED = 50_000
+# Endings that Redis has not taken for this long are written to SQL, in case that this process ends too.
+SQL_AFTER_SECONDS = 5.0
+# The state of a connection whose other side has closed it (Linux, tcp_states.h).
+CLOSE_WAIT, CLOSED = 8, 7
 
 
-@dataclass(frozen=True, slots=True)
+class Connection(Protocol):
+    """A connection to a provider."""
+
+    sock: socket.socket | None
+
+
+@dataclass(slots=True, eq=False)
+class Running:
+    """One admitted call. `client` is the caller's socket where it is known, `connection` the provider's while in use.
+
+    `left` says that the client has gone, and that the connection was closed because of it.
+    """
+
+    event: CallEvent
+    meters: tuple[Meter, ...]
+    client: socket.socket | None
+    connection: Connection | None = None
+    left: bool = False
+
+    def leave(self) -> None:
+        """The client has gone: whoever waits for the provider gets an error at once."""
+        self.left = True
+        if self.connection is not None and self.connection.sock is not None:
+            with suppress(OSError):
+                self.connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(slots=True, eq=False)
 class Ending:
-    """How a call ended: its cost in nano-dollars and its event.
+    """How a call ended: its cost in nano-dollars and its event; `place` is where Redis has it, b"" where it does not.
 
-    An empty event books nothing and gives everything back.
+    No event: nothing is booked and everything given back.
     """
 
     request_id: str
     meters: tuple[Meter, ...]
-    cost: int
-    event: bytes
+    cost: int = 0
+    event: CallEvent | None = None
+    place: bytes = b""
+    since: float = field(default_factory=time.monotonic)
+    in_sql: bool = False
 
 
 class InFlight:
-    """The calls of this process that are running, and the endings that wait for Redis."""
+    """The calls and endings of this process."""
 
-    def __init__(self, lease: float) -> None:
-        """`lease` is seconds; it is renewed three times before it would end."""
+    def __init__(self, lease: float, context: Callable[[], AbstractContextManager[object]]) -> None:
+        """`lease` is seconds, renewed three times before it would end; `context` is the application's, for SQL."""
         self._lease_ms = int(lease * 1000)
         self._every = lease / 3
-        self._running: dict[str, Sequence[str]] = {}
+        self._context = context
+        self._running: dict[str, Running] = {}
         self._unsent: deque[Ending] = deque()
         self._given_back: deque[Ending] = deque(maxlen=MOST_GIVEN_BACK)
+        self._unconfirmed: deque[Ending] = deque(maxlen=MOST_UNCONFIRMED)
+        self._life: tuple[object, str] | None = None
+        self._renewed = time.monotonic()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._wanted = threading.Event()
+        self._closed = threading.Event()
 
-    def start(self, request_id: str, meters: Sequence[Meter]) -> None:
-        """From now on the call's lease is renewed."""
-        self._running[request_id] = admission.slots_of(meters)
+    def start(self, event: CallEvent, meters: tuple[Meter, ...], client: socket.socket | None) -> Running:
+        """From now on the call's lease is renewed and its client watched."""
+        running = self._running[event.request_id] = Running(event, meters, client)
         if self._thread is None:
             self._begin()
+        return running
 
-    def end(self, ending: Ending) -> None:
+    def end(self, event: CallEvent, meters: tuple[Meter, ...], cost: int) -> None:
         """Tells Redis, now if it answers, and again and again until it does if not. Never raises for Redis."""
-        self._running.pop(ending.request_id, None)
+        self._running.pop(event.request_id, None)
+        ending = Ending(event.request_id, meters, cost, event)
         try:
             self._tell(ending)
         except LimitsUnavailable:
             log.warning("Redis did not take the end of a call; it is kept and sent again")
             self._unsent.append(ending)
-            self._begin()
-            self._wanted.set()
 
     def give_back(self, request_id: str, meters: tuple[Meter, ...]) -> None:
         """For a call whose admission got no answer: Redis may have taken slots and money for it. Returns at once."""
-        self._given_back.append(Ending(request_id, meters, 0, b""))
-        self._begin()
-        self._wanted.set()
+        self._given_back.append(Ending(request_id, meters))
+        if self._thread is None:
+            self._begin()
 
     def _tell(self, ending: Ending) -> None:
-        if admission.finish(ending.request_id, ending.meters, ending.cost, ending.event):
+        event = b"" if ending.event is None else ending.event.to_bytes()
+        ended = admission.finish(ending.request_id, ending.meters, ending.cost, event)
+        if ending.event is not None:
+            ending.place = ended.place
+            self._unconfirmed.append(ending)
+        if ended.wake:
             queue.waker.wake()
 
     def _begin(self) -> None:
@@ -84,26 +140,111 @@ class InFlight:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="in-flight", daemon=True)
                 self._thread.start()
+                atexit.register(self.close)
 
     def _run(self) -> None:
-        while True:
-            self._wanted.wait(self._every)
-            self._wanted.clear()
+        while not self._closed.wait(TICK_SECONDS):
             try:
-                self._renew()
-                self._send_again(self._unsent)
-                self._send_again(self._given_back)
-            except LimitsUnavailable:
-                # Still down. Leases that end meanwhile are booked by the worker, once; the endings stay here.
-                time.sleep(RETRY_SECONDS)
-                self._wanted.set()
+                self.look()
+            except Exception:
+                # Leases, endings and clients depend on this thread: whatever went wrong, the next look may succeed.
+                log.exception("looking after the calls in flight failed")
+
+    def look(self) -> None:
+        """One round: clients, leases, endings, and whether Redis is still the one that it was."""
+        self._watch_clients()
+        try:
+            self._compare_lives()
+            self._renew()
+            self._send_again(self._unsent)
+            self._send_again(self._given_back)
+        except LimitsUnavailable:
+            self._write_to_sql(SQL_AFTER_SECONDS)
+
+    def _watch_clients(self) -> None:
+        for running in list(self._running.values()):
+            if running.client is not None and not running.left and _has_closed(running.client):
+                running.leave()
 
     def _renew(self) -> None:
-        running = list(self._running.items())
-        for first in range(0, len(running), RENEWED_AT_ONCE):
-            admission.renew(self._lease_ms, running[first : first + RENEWED_AT_ONCE])
+        if time.monotonic() - self._renewed < self._every:
+            return
+        calls = [(request_id, admission.slots_of(call.meters)) for request_id, call in list(self._running.items())]
+        for first in range(0, len(calls), RENEWED_AT_ONCE):
+            admission.renew(self._lease_ms, calls[first : first + RENEWED_AT_ONCE])
+        self._renewed = time.monotonic()
 
     def _send_again(self, endings: deque[Ending]) -> None:
         while endings:
             self._tell(endings[0])
             endings.popleft()
+
+    def _compare_lives(self) -> None:
+        """Puts everything back into a Redis that has restarted or was emptied; else forgets what is settled."""
+        try:
+            with redis.client.pipeline(transaction=True) as pipeline:
+                pipeline.info("server")
+                pipeline.get(SETTLED)
+                server, settled = pipeline.execute()
+        except RedisError as error:
+            raise LimitsUnavailable("Redis does not answer.") from error
+        life = (server.get("run_id"), admission.warm_up())
+        if self._life is None:
+            self._life = life
+        if life != self._life or not life[1]:
+            self._put_back()
+            self._life = life
+            return
+        through = _order(settled or b"")
+        while self._unconfirmed and _order(self._unconfirmed[0].place) <= through:
+            self._unconfirmed.popleft()
+
+    def _put_back(self) -> None:
+        """Whatever Redis still knows is not changed by being told again."""
+        for call in list(self._running.values()):
+            event = call.event
+            admission.restore(event.request_id, call.meters, event.hold, self._lease_ms, event.to_bytes())
+        again = list(self._unconfirmed)
+        self._unconfirmed.clear()
+        self._unsent.extend(again)
+        if again:
+            log.warning("Redis has restarted or lost its data: %d endings are sent again", len(again))
+
+    def _write_to_sql(self, older_than: float) -> None:
+        """Books endings that Redis does not take. They are still sent when it returns: the ledger takes each once."""
+        now = time.monotonic()
+        late = [ending for ending in list(self._unsent) if not ending.in_sql and now - ending.since >= older_than]
+        events = [(ending.event, None) for ending in late if ending.event is not None]
+        if not events:
+            return
+        try:
+            with self._context(), write_transaction() as session:
+                post.post(session, events)
+        except DatabaseUnavailable:
+            log.warning("neither Redis nor SQL takes %d endings; they are kept", len(events))
+            return
+        for ending in late:
+            ending.in_sql = True
+
+    def close(self) -> None:
+        """The process ends: what Redis has not taken goes to it or to SQL now."""
+        self._closed.set()
+        with suppress(LimitsUnavailable):
+            self._send_again(self._unsent)
+        self._write_to_sql(0)
+
+
+def _has_closed(client: socket.socket) -> bool:
+    """Whether the other side has closed the connection. Reads nothing and waits for nothing; Linux only."""
+    if not hasattr(socket, "TCP_INFO"):
+        return False
+    try:
+        state = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+    except OSError:
+        return True
+    return state in {CLOSE_WAIT, CLOSED}
+
+
+def _order(place: bytes) -> tuple[int, ...]:
+    """A stream id as numbers that can be compared: milliseconds, then a counter."""
+    return tuple(int(part) for part in place.split(b"-")) if place else ()

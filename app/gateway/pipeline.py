@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import random
 import secrets
+import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+
+import orjson
 
 from app import money
 from app.access.callers import Caller, Callers
@@ -18,7 +22,7 @@ from app.errors import LimitsUnavailable, ModelNotAllowed, NotFound, ProviderFai
 from app.gateway import asked as asking
 from app.gateway.admit import Permit, Stale, admit, meters_of
 from app.gateway.asked import Asked
-from app.gateway.call import Answered, Failed, NoAnswer, connections, first_answer
+from app.gateway.call import Answered, ClientLeft, Failed, NoAnswer, connections, first_answer
 from app.gateway.finish import FIRST_ERROR_STATUS, Finish
 from app.gateway.inflight import InFlight
 from app.gateway.offers import Offer, offer
@@ -34,6 +38,24 @@ MOST_RELOADS = 5
 PASSED_HEADERS = ("content-type", "retry-after", "openai-processing-ms", "openai-version", "x-should-retry")
 
 
+# What the ledger calls a request whose client has left; nobody is there to read it.
+CLIENT_CLOSED_REQUEST = 499
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call as it comes in. `route` is like "chat/completions"; `client` is the caller's socket, where it is known.
+
+    `model` stands in the URL of Azure-style routes.
+    """
+
+    route: str
+    body: bytes
+    headers: Mapping[str, str]
+    model: str | None = None
+    client: socket.socket | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back to the client: `body` is bytes as they come; it has a `close()` that must be called."""
@@ -46,31 +68,35 @@ class Answer:
 class Gateway:
     """Everything a process needs to answer calls. Made once in create_app()."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Opens no connection; those come with the first call."""
+    def __init__(self, settings: Settings, context: Callable[[], AbstractContextManager[object]]) -> None:
+        """Opens no connection; those come with the first call. `context` is the application's."""
         self.settings = settings
         self.catalog = Catalog(settings.deployments)
         self._callers = Callers(settings.master_key)
-        self._in_flight = InFlight(settings.lease)
+        self._in_flight = InFlight(settings.lease, context)
         self._pool = connections()
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
-    def answer(
-        self, secret: str, route: str, raw: bytes, incoming: Mapping[str, str], model: str | None = None
-    ) -> Answer:
-        """One call. `route` is like "chat/completions"; `model` stands in the URL for Azure-style routes.
-
-        Raises any TollgateError; what was admitted until then is booked.
-        """
+    def answer(self, secret: str, request: Request) -> Answer:
+        """One call. Raises any TollgateError; what was admitted until then is booked."""
         caller = self._callers.find(secret)
-        asked = asking.parse(route, raw, model)
+        asked = asking.parse(request.route, request.body, request.model)
         permit, offers = self._admit(caller, secret, asked)
-        finish = Finish(permit, asked, self._in_flight)
-        self._in_flight.start(permit.event.request_id, permit.meters)
+        running = self._in_flight.start(permit.event, permit.meters, request.client)
+        finish = Finish(asked, running, self._in_flight)
         try:
             answered = first_answer(
-                self._pool, offers, asked, incoming, stated_cap=permit.stated_cap, timeout=self.settings.timeout
+                self._pool,
+                offers,
+                asked,
+                request.headers,
+                running,
+                stated_cap=permit.stated_cap,
+                timeout=self.settings.timeout,
             )
+        except ClientLeft as left:
+            finish.book(left.failed, left.offer)
+            return Answer(CLIENT_CLOSED_REQUEST, {}, [])
         except NoAnswer as nothing:
             finish.book(nothing.failed)
             raise nothing.error from nothing
@@ -81,6 +107,10 @@ class Gateway:
         if asked.stream and answered.upstream.headers.get("content-type", "").startswith("text/event-stream"):
             return self._streamed(asked, answered, finish, headers)
         return self._whole(asked, answered, finish, headers)
+
+    def close(self) -> None:
+        """Nothing runs any more: what is not written down yet is written now."""
+        self._in_flight.close()
 
     def _admit(self, caller: Caller, secret: str, asked: Asked) -> tuple[Permit, list[Offer]]:
         """The permit and the offers in the order of trying. A caller whose policy has changed is loaded again."""
@@ -163,17 +193,20 @@ class Gateway:
         finally:
             upstream.close()
         finish.first_byte()
-        succeeded = upstream.status < FIRST_ERROR_STATUS
+        counts = one.provider.counts(asked.route, body)
+        answered_well = upstream.status < FIRST_ERROR_STATUS and (counts is not None or _is_json(body))
         finish.book(
             answered.failed,
             one,
             upstream.status,
-            "success" if succeeded else "failure",
-            one.provider.counts(asked.route, body) if succeeded else None,
-            one.provider.text_bytes(asked.route, body) if succeeded else 0,
+            "success" if answered_well else "failure",
+            counts if upstream.status < FIRST_ERROR_STATUS else None,
+            one.provider.text_bytes(asked.route, body),
         )
+        if upstream.status < FIRST_ERROR_STATUS and not answered_well:
+            raise ProviderFailed(f"The provider answered {upstream.status} with something that is not an answer.")
         headers["x-tollgate-cost"] = f"{money.to_json(finish.cost):.9f}"
-        return Answer(upstream.status, headers, [body if succeeded else _without_secrets(body, one)])
+        return Answer(upstream.status, headers, [body if answered_well else _without_secrets(body, one)])
 
     def _streamed(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
         """An answer that is passed on as it comes."""
@@ -205,3 +238,11 @@ def _without_secrets(body: bytes, one: Offer) -> bytes:
     if not one.target.api_key:
         return body
     return body.replace(one.target.api_key.encode(), b"[redacted]")
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -46,6 +46,14 @@ def settled(windows: Iterable[Window]) -> dict[Window, Settled]:
     return balances
 
 
+def any_at_all() -> bool:
+    """Whether anything was ever booked. Raises DatabaseUnavailable."""
+    with database_errors():
+        found = db.session.scalar(sa.select(Balance.meter).limit(1))
+        db.session.rollback()
+    return found is not None
+
+
 def spend(windows: Iterable[Window]) -> dict[Window, int]:
     """Settled spend in nano-dollars by (meter, window start). Raises DatabaseUnavailable."""
     return {window: balance.spend for window, balance in settled(windows).items()}

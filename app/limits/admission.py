@@ -6,15 +6,19 @@ rebuilt from there.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from app.limits.meters import (
     CALLS,
+    EPOCH,
     EVENTS,
+    SETTLED,
     TEMPLATES,
     WAKE,
+    WARMING,
     Meter,
     budget_key,
     holds_key,
@@ -27,16 +31,22 @@ IDLE_MS = 7 * 24 * 3600 * 1000
 # While the worker is busy nobody needs to wake it. Should it die, the next call after this time wakes it again.
 WAKE_MS = 1000
 
-Reason = Literal["permit", "stale", "unseeded", "exceeded", "held", "short", "parallel"]
+# How long a Redis without an epoch waits before it admits: longer than the web processes need to put back what they
+# know.
+WARM_UP_MS = 1500
+
+Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "held", "short", "parallel"]
 
 _admit, _finish, _renew = Script("admit"), Script("finish"), Script("renew")
 _seed, _settled, _abandon = Script("seed"), Script("settled"), Script("abandon")
+_restore, _warm = Script("restore"), Script("warm")
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What admission answers.
 
+    cold      Redis has lost its data: see `warm_up`
     permit    the call may go; `left` is what the tightest budget (`meter`) has left, nano-dollars
     stale     the caller's policy has changed: load it again
     unseeded  Redis does not know `meter`'s balance: seed it from SQL
@@ -76,7 +86,7 @@ def admit(
     `policies` are (Redis key, policy version) pairs; `estimate` is nano-dollars; `template` is the event that is
     booked should this process die. Raises LimitsUnavailable.
     """
-    keys = [CALLS, TEMPLATES, *(key for key, _ in policies)]
+    keys = [CALLS, TEMPLATES, EPOCH, *(key for key, _ in policies)]
     arguments: list[Argument] = [request_id, estimate, lease_ms, template, IDLE_MS, len(policies)]
     arguments += [version for _, version in policies]
     for meter in meters:
@@ -100,7 +110,7 @@ def _verdict(answer: list[bytes | int], meters: Sequence[Meter]) -> Verdict:
     meter = meters[place - 1] if place and reason != "stale" else None
     if reason == "permit":
         return Verdict(reason, meter, left=max(0, int(answer[2])))
-    if reason in {"stale", "unseeded"} or meter is None:
+    if reason in {"cold", "stale", "unseeded"} or meter is None:
         return Verdict(reason, meter)
     if reason == "parallel":
         return Verdict(reason, meter, taken=int(answer[2]))
@@ -108,8 +118,16 @@ def _verdict(answer: list[bytes | int], meters: Sequence[Meter]) -> Verdict:
     return Verdict(reason, meter, spend, taken, left=(meter.max_budget or 0) - spend - taken)
 
 
-def finish(request_id: str, meters: Sequence[Meter], cost: int, event: bytes) -> bool:
-    """Ends a call: event written, slots free, hold turned into cost (nano-dollars). True: wake the worker.
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """`wake`: the worker has to be told; `place`: the event's id in the stream (b"": there is no event)."""
+
+    wake: bool
+    place: bytes
+
+
+def finish(request_id: str, meters: Sequence[Meter], cost: int, event: bytes) -> Ended:
+    """Ends a call: event written, slots free, hold turned into cost (nano-dollars). May be repeated.
 
     An empty `event` gives everything back and books nothing: for a call that never took place. Raises
     LimitsUnavailable.
@@ -119,7 +137,27 @@ def finish(request_id: str, meters: Sequence[Meter], cost: int, event: bytes) ->
     for meter in budgets:
         keys += [budget_key(meter.name, meter.window_start), holds_key(meter.name, meter.window_start)]
     keys += slots_of(meters)
-    return bool(_finish(keys, [request_id, cost, event, IDLE_MS, WAKE_MS, len(budgets)]))
+    wake, place = _finish(keys, [request_id, cost, event, IDLE_MS, WAKE_MS, len(budgets)])
+    return Ended(bool(wake), place)
+
+
+def restore(request_id: str, meters: Sequence[Meter], hold: int, lease_ms: int, template: bytes) -> None:
+    """Puts a running call back that Redis has lost; nothing happens where it is known. Raises LimitsUnavailable."""
+    budgets = [meter for meter in meters if meter.max_budget is not None]
+    keys = [CALLS, TEMPLATES]
+    for meter in budgets:
+        keys += [budget_key(meter.name, meter.window_start), holds_key(meter.name, meter.window_start)]
+    keys += slots_of(meters)
+    _restore(keys, [request_id, hold, lease_ms, template, IDLE_MS, len(budgets)])
+
+
+def warm_up(*, at_once: bool = False) -> str:
+    """Which life of Redis this is; "" while a Redis that lost its data waits for what the web processes know.
+
+    `at_once` where there is nothing to wait for. Raises LimitsUnavailable.
+    """
+    epoch: bytes = _warm([EPOCH, WARMING], [secrets.token_hex(8), 0 if at_once else WARM_UP_MS])
+    return epoch.decode()
 
 
 def slots_of(meters: Iterable[Meter]) -> list[str]:
@@ -149,7 +187,7 @@ def settled(balances: Sequence[Balance], entries: Sequence[bytes], costs: Sequen
     `entries` are the stream ids of the events; `costs` are (meter, window start, request id) of costs that are part of
     the balances now. Raises LimitsUnavailable.
     """
-    keys = [EVENTS, *(budget_key(balance.meter, balance.window_start) for balance in balances)]
+    keys = [EVENTS, SETTLED, *(budget_key(balance.meter, balance.window_start) for balance in balances)]
     arguments: list[Argument] = [len(balances), len(entries), IDLE_MS]
     for balance in balances:
         arguments += [balance.spend, balance.version]

@@ -1,14 +1,14 @@
 -- Admits one call or refuses it: every meter on its path, all or nothing. A refused call changes nothing.
 -- Money is nano-dollars, times are milliseconds of Redis's clock.
 --
--- KEYS  1 calls, 2 templates, then P policy keys, then for each of M meters: budget, holds, slots
+-- KEYS  1 calls, 2 templates, 3 epoch, then P policy keys, then for each of M meters: budget, holds, slots
 -- ARGV  1 request id, 2 estimate, 3 lease, 4 template, 5 how long idle counters are kept, 6 P, then P policy versions,
 --       then for each meter: max_budget or "", strict ("1" or "0"), max_parallel or ""
 -- Gives {"permit", meter, left} (the tightest budget, 0 where there is none) or {reason, meter, spend, taken}
---       reason: "stale", "unseeded", "exceeded", "parallel", "held", "short"; meter counts from 1
+--       reason: "cold", "stale", "unseeded", "exceeded", "parallel", "held", "short"; meter counts from 1
 local id, estimate, lease, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local policies = tonumber(ARGV[6])
-local meters = (#KEYS - 2 - policies) / 3
+local meters = (#KEYS - 3 - policies) / 3
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
@@ -17,11 +17,14 @@ local function integer(number) return string.format('%.0f', number) end
 -- The caller asks again when an answer was lost on the way, so a known request is a permit.
 if redis.call('ZSCORE', KEYS[1], id) then return {'permit', 0, '0'} end
 
+-- A Redis that has lost its data does not know what is in flight.
+if redis.call('EXISTS', KEYS[3]) == 0 then return {'cold', 0} end
+
 for p = 1, policies do
-  if redis.call('GET', KEYS[2 + p]) ~= ARGV[6 + p] then return {'stale', p} end
+  if redis.call('GET', KEYS[3 + p]) ~= ARGV[6 + p] then return {'stale', p} end
 end
 
-local function key(meter, which) return KEYS[2 + policies + (meter - 1) * 3 + which] end
+local function key(meter, which) return KEYS[3 + policies + (meter - 1) * 3 + which] end
 local function argument(meter, which) return ARGV[6 + policies + (meter - 1) * 3 + which] end
 
 -- Money first in "exceeded": it is the answer that waiting does not change.

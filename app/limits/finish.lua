@@ -1,12 +1,14 @@
 -- Ends one call: the event is written, its slots are free, its hold becomes its real cost until the worker has settled it.
+-- May be repeated: the ledger takes an event once, and a cost is due once.
 --
 -- KEYS  1 calls, 2 templates, 3 events, 4 wake, then for each of B budgets: budget, holds; then the slots
 -- ARGV  1 request id, 2 cost (nano-dollars), 3 event or "" (a call that never took place: only give back), 4 how long idle
 --       counters are kept (ms), 5 how long one wake-up counts (ms), 6 B
--- Gives 1 where the caller has to wake the worker, else 0
+-- Gives {1 where the caller has to wake the worker, else 0; the event's place in the stream, or ""}
 local id, cost, event, keep, budgets = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[6])
 
-if event ~= '' then redis.call('XADD', KEYS[3], '*', 'e', event) end
+local place = ''
+if event ~= '' then place = redis.call('XADD', KEYS[3], '*', 'e', event) end
 redis.call('ZREM', KEYS[1], id)
 redis.call('HDEL', KEYS[2], id)
 
@@ -26,5 +28,5 @@ for b = 1, budgets do
 end
 for s = 5 + budgets * 2, #KEYS do redis.call('ZREM', KEYS[s], id) end
 
-if event ~= '' and redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[5]) then return 1 end
-return 0
+if event ~= '' and redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[5]) then return {1, place} end
+return {0, place}

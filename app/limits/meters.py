@@ -9,6 +9,9 @@ TEMPLATES = "tollgate:templates"
 EVENTS = "tollgate:events"
 UNREADABLE = "tollgate:events:unreadable"
 WAKE = "tollgate:wake"
+SETTLED = "tollgate:settled"
+EPOCH = "tollgate:epoch"
+WARMING = "tollgate:warming"
 
 
 @dataclass(frozen=True, slots=True)

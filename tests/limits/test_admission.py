@@ -12,7 +12,7 @@ from app.extensions import redis
 from app.ledger.event import CallEvent
 from app.limits import admission
 from app.limits.admission import Balance, Verdict
-from app.limits.meters import EVENTS, Meter, budget_key, holds_key, slots_key
+from app.limits.meters import EPOCH, EVENTS, SETTLED, WARMING, Meter, budget_key, holds_key, slots_key
 
 pytestmark = pytest.mark.usefixtures("limits")
 
@@ -60,7 +60,8 @@ def state(meter: Meter) -> dict[str, int]:
 
 
 def everything() -> dict[bytes, bytes]:
-    return {key: store().dump(key) or b"" for key in list(store().scan_iter())}
+    keys = set(store().scan_iter()) - {EPOCH.encode()}
+    return {key: store().dump(key) or b"" for key in keys}
 
 
 def test_a_call_that_fits_is_admitted_and_holds_its_estimate() -> None:
@@ -198,7 +199,7 @@ def test_finishing_twice_counts_the_cost_once() -> None:
 
 
 def test_only_the_first_of_many_finished_calls_wakes_the_worker() -> None:
-    woken = [admission.finish(f"r{number}", [], 0, b"event") for number in range(3)]
+    woken = [admission.finish(f"r{number}", [], 0, b"event").wake for number in range(3)]
     assert woken == [True, False, False]
 
 
@@ -275,6 +276,48 @@ def test_nothing_is_left_of_a_settled_call_but_its_balance() -> None:
     ask("r1", ADA, ONE_SLOT)
     admission.finish("r1", [ADA, ONE_SLOT], 7, b"event")
     admission.settled([Balance(ADA.name, 0, 7, 1)], [store().xrange(EVENTS)[0][0]], [(ADA.name, 0, "r1")])
-    left = {key.decode() for key in list(store().scan_iter())} - {EVENTS, "tollgate:wake"}
+    left = {key.decode() for key in list(store().scan_iter())} - {EPOCH, EVENTS, SETTLED, "tollgate:wake"}
     assert left == {budget_key(ADA.name, 0)}
     assert not store().exists(holds_key(ADA.name, 0))
+
+
+def test_a_redis_without_an_epoch_admits_nobody() -> None:
+    store().flushall()
+    assert ask("r1").reason == "cold"
+
+
+def test_an_emptied_redis_waits_a_moment_and_then_admits() -> None:
+    store().flushall()
+    assert admission.warm_up() == ""
+    store().set(WARMING, 0)
+    assert admission.warm_up() != ""
+    assert ask("r1").reason == "permit"
+
+
+def test_a_running_call_is_put_back_with_its_hold_and_its_slot() -> None:
+    seed(ADA)
+    admission.restore("r1", [ADA, ONE_SLOT], 30, LEASE_MS, template("r1", [ADA], 30))
+    assert state(ADA)["held"] == 30
+    assert ask("r2", ONE_SLOT).reason == "parallel"
+
+
+def test_putting_back_a_call_that_redis_knows_changes_nothing() -> None:
+    seed(ADA)
+    ask("r1", ADA, ONE_SLOT)
+    before = everything()
+    admission.restore("r1", [ADA, ONE_SLOT], 30, LEASE_MS, b"{}")
+    assert everything().keys() == before.keys()
+    assert state(ADA)["held"] == 10
+
+
+def test_a_call_that_was_put_back_ends_like_any_other() -> None:
+    seed(ADA)
+    admission.restore("r1", [ADA], 30, LEASE_MS, template("r1", [ADA], 30))
+    admission.finish("r1", [ADA], 7, b"event")
+    assert (state(ADA)["held"], state(ADA)["due"]) == (0, 7)
+
+
+def test_settling_says_through_which_place_everything_is_settled() -> None:
+    place = admission.finish("r1", [], 7, b"event").place
+    admission.settled([], [place], [])
+    assert store().get(SETTLED) == place
