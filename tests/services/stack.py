@@ -110,12 +110,17 @@ def environment(database_url: str, redis_url: str, directory: Path, master_key: 
 
 
 def migrate(database_url: str) -> None:
-    """alembic upgrade head, as the release does it."""
+    """As a release does."""
+    alembic(database_url, "upgrade", "head")
+
+
+def alembic(database_url: str, *command: str) -> str:
+    """The command in a process of its own. Gives its output."""
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "config.yaml").write_text("model_list: []\n")
         environ = environment(database_url, "redis://127.0.0.1:1/0", Path(directory), "sk-" + secrets.token_urlsafe(24))
         done = subprocess.run(
-            [sys.executable, "-m", "alembic", "upgrade", "head"],
+            [sys.executable, "-m", "alembic", *command],
             env=environ,
             cwd=REPOSITORY,
             capture_output=True,
@@ -123,3 +128,4 @@ def migrate(database_url: str) -> None:
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -1,0 +1,129 @@
+"""Starts processes in order, starts again what dies, and stops everything in the opposite order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Self
+
+from app.local.child import Child, how_it_ended, say
+
+FIRST_DELAY_SECONDS = 0.5
+LONGEST_DELAY_SECONDS = 10.0
+HEALTHY_AFTER_SECONDS = 30.0
+TICK_SECONDS = 0.02
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Stopped(Exception):
+    """Somebody asked to stop: Ctrl-C, SIGTERM, or the terminal was closed."""
+
+
+class Watched:
+    """A child, and when to start it again: after 0.5 s, doubling up to 10 s; anew after 30 s of health."""
+
+    def __init__(self, child: Child, patience: float) -> None:
+        """`patience`: seconds it may take to stop."""
+        self.child = child
+        self.patience = patience
+        self.deaths = 0
+        self._started = 0.0
+        self._due: float | None = None
+
+    def start(self) -> None:
+        """Starts it now."""
+        self._due = None
+        self._started = time.monotonic()
+        self.child.start()
+
+    def look(self) -> None:
+        """Says that it died, once, and starts it again when it is time."""
+        if self._due is not None:
+            if time.monotonic() >= self._due:
+                self.start()
+            return
+        code = self.child.ended()
+        if code is None:
+            return
+        now = time.monotonic()
+        if now - self._started >= HEALTHY_AFTER_SECONDS:
+            self.deaths = 0
+        delay = restart_delay(self.deaths)
+        self.deaths += 1
+        self._due = now + delay
+        say("tollgate", f"{self.child.name} {how_it_ended(code)}; starting it again in {delay:g} s")
+
+
+def restart_delay(deaths: int) -> float:
+    """Seconds to wait after so many earlier deaths in a row."""
+    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(deaths, 10))
+
+
+class Supervisor:
+    """A context: at its end every child is stopped, the last started first. Lives in the main thread."""
+
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._watched: list[Watched] = []
+        self._requests = 0
+        self._asked = threading.Event()
+
+    def __enter__(self) -> Self:
+        """From here on a signal means an orderly stop, until all children have ended; a second one hurries it."""
+        # What nohup or a shell's background told us to ignore stays ignored.
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._on_signal) for number in heard}
+        return self
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._requests += 1
+        self._asked.set()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stops in order; whoever takes longer than its patience is killed."""
+        for watched in reversed(self._watched):
+            self._stop(watched)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _stop(self, watched: Watched) -> None:
+        child = watched.child
+        if child.ended() is not None:
+            return
+        say("tollgate", f"stopping {child.name}")
+        if not child.stop(watched.patience, hurried=lambda: self._requests > 1):
+            say("tollgate", f"{child.name} took too long and was killed")
+
+    def start(self, child: Child, patience: float) -> Watched:
+        """Starts a child and keeps it running from now on."""
+        watched = Watched(child, patience)
+        self._watched.append(watched)
+        watched.start()
+        return watched
+
+    def wait(self, done: Callable[[], bool], seconds: float) -> bool:
+        """Waits until `done()`, at most that long, while children are watched. Raises Stopped."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() >= deadline:
+                return False
+            self._tick()
+        return True
+
+    def watch(self) -> None:
+        """Keeps the children running until somebody asks to stop."""
+        while not self._asked.is_set():
+            for watched in self._watched:
+                watched.look()
+            self._asked.wait(0.2)
+
+    def _tick(self) -> None:
+        for watched in self._watched:
+            watched.look()
+        if self._asked.wait(TICK_SECONDS):
+            raise Stopped
