@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+CANNOT_START = 3
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -15,9 +18,15 @@ def create_app(given: Settings | None = None, *, database_patience: float = 4.0)
 
     `database_patience` is how many seconds one SQL statement may take; callers must not wait longer for an honest 503.
 
-    Raises SettingsError, which lists every problem of the environment and config.yaml.
+    Where the environment or config.yaml is wrong, every problem is told in one line on stderr and the process ends.
     """
     # Imported here, because everything else in this package must be usable without loading all of it.
     from app.assembly import assemble  # noqa: PLC0415
+    from app.errors import SettingsError  # noqa: PLC0415
 
-    return assemble(given, database_patience)
+    try:
+        return assemble(given, database_patience)
+    except SettingsError as error:
+        # One line a problem instead of a traceback. On this status gunicorn gives up instead of trying for ever.
+        sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
+        raise SystemExit(CANNOT_START) from None

@@ -22,7 +22,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from app.errors import DatabaseUnavailable
 
 REDIS_TIMEOUT_SECONDS = 0.25
-DATABASE_TIMEOUT_SECONDS = 3
+DATABASE_TIMEOUT_SECONDS = 2
 
 
 class Base(DeclarativeBase):

@@ -6,6 +6,7 @@ import sys
 
 from alembic import context
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from app import create_app
 from app.extensions import db
@@ -19,20 +20,29 @@ application = create_app(database_patience=24 * 3600.0)
 for warning in application.extensions["tollgate"].settings.warnings:
     sys.stderr.write(warning + "\n")
 
-with application.app_context(), db.engine.connect() as connection:
-    if connection.dialect.name == "postgresql":
-        # A lock of the session, which outlives this transaction; and no migration may queue up behind a long query for
-        # ever.
-        connection.execute(text("SELECT pg_advisory_lock(:id)"), {"id": MIGRATION_LOCK})
-        connection.execute(text("SET lock_timeout = '10s'"))
-        connection.execute(text("SET statement_timeout = 0"))
-        connection.commit()
-    context.configure(
-        connection=connection,
-        target_metadata=db.metadata,
-        compare_type=True,
-        transaction_per_migration=True,
-        render_as_batch=connection.dialect.name == "sqlite",
-    )
-    with context.begin_transaction():
-        context.run_migrations()
+
+def migrate() -> None:
+    """Brings the tables up to date, holding a lock so that two releases do not do it at once."""
+    with application.app_context(), db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            # A lock of the session outlives this transaction; and no migration may queue behind a long query for ever.
+            connection.execute(text("SELECT pg_advisory_lock(:id)"), {"id": MIGRATION_LOCK})
+            connection.execute(text("SET lock_timeout = '10s'"))
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=db.metadata,
+            compare_type=True,
+            transaction_per_migration=True,
+            render_as_batch=connection.dialect.name == "sqlite",
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+try:
+    migrate()
+except OperationalError as error:
+    sys.stderr.write(f"DATABASE_URL: the database does not answer or refuses: {error.orig}\n")
+    raise SystemExit(1) from None

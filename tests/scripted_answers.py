@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 TEXT = "Hello from the scripted provider."
+# What a stream holds besides events: a comment, lines that are no fields, JSON that is none, JSON that is no object.
+GARBAGE = b': keep-alive\n\n<html>?\xff\xfe\n\ndata: {"choices": [{"del\n\ndata: [1, 2]\n\ndata: {"choices": 7}\n\n'
 AZURE_DENIED = (
     "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
     "active subscription and use a correct regional API endpoint for your resource."
@@ -19,7 +22,10 @@ AZURE_DENIED = (
 
 @dataclass
 class Call:
-    """One call as it came in, headers' names in lower case. `left`: its client closed before the answer's end."""
+    """One call as it came in, headers' names in lower case.
+
+    `left`: its client closed before the answer's end. `ended_at`: just before its last bytes went out.
+    """
 
     path: str
     route: str
@@ -32,6 +38,7 @@ class Call:
     api_version: str | None = None
     left: bool = False
     left_at: float | None = None
+    ended_at: float | None = None
 
     @property
     def streams(self) -> bool:
@@ -58,6 +65,12 @@ class Behaviour:
     usage: dict[str, Any] | None = None
     cut_after: int | None = None
     error_after: int | None = None
+    torn_after: int | None = None
+    hang_after: int | None = None
+    usage_at: int | None = None
+    first_usage: dict[str, Any] | None = None
+    garbage: bool = False
+    endless: bool = False
     done: bool = True
     hang: bool = False
     drop: bool = False
@@ -74,8 +87,13 @@ def behaviour_of(model: str, seen_before: int = 0) -> Behaviour:
         behaviour.text = " ".join(f"word{number}" for number in range(chunks))
     behaviour.cut_after = _count(model, "cut-after")
     behaviour.error_after = _count(model, "error-after")
+    behaviour.torn_after = _count(model, "torn-after")
+    behaviour.hang_after = _count(model, "hang-after")
+    behaviour.usage_at = _count(model, "usage-at")
+    behaviour.garbage = "garbage" in model
+    behaviour.endless = "endless" in model
     behaviour.done = "no-done" not in model
-    behaviour.hang = "hang" in model
+    behaviour.hang = "hang" in model and behaviour.hang_after is None
     behaviour.drop = "drop" in model
     behaviour.same_id = "same-id" in model
     behaviour.tool = "tool" in model
@@ -153,17 +171,25 @@ class Answer:
     def events(self) -> Iterator[bytes]:
         if self._call.azure and self._chat:
             yield event({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": []})
-        for index in self._choices:
-            for delta, finish_reason in self._deltas():
-                choice = {"index": index, **delta, "logprobs": None, "finish_reason": finish_reason}
-                yield event(self._chunk([choice], None))
-        if self._call.usage_asked and self._behaviour.usage is not None:
+        early = self._behaviour.usage_at
+        if self._behaviour.first_usage is not None:
+            yield event(self._chunk([], self._behaviour.first_usage))
+        for number, choice in enumerate(self._stream_choices()):
+            yield event(self._chunk([choice], self._behaviour.usage if number == early else None))
+        if self._call.usage_asked and self._behaviour.usage is not None and early is None:
             yield event(self._chunk([], self._behaviour.usage))
         if self._behaviour.done:
             yield b"data: [DONE]\n\n"
 
+    def _stream_choices(self) -> Iterator[dict[str, Any]]:
+        for index in self._choices:
+            for delta, finish_reason in self._deltas():
+                yield {"index": index, **delta, "logprobs": None, "finish_reason": finish_reason}
+
     def _deltas(self) -> Iterator[tuple[dict[str, Any], str | None]]:
-        words = re.findall(r"\S+\s*", self._behaviour.text)
+        words: Iterable[str] = re.findall(r"\S+\s*", self._behaviour.text)
+        if self._behaviour.endless:
+            words = itertools.cycle(words)
         if not self._chat:
             yield from (({"text": word}, None) for word in words)
             yield {"text": ""}, "stop"

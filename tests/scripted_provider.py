@@ -21,6 +21,11 @@ A call is also steered by its model name, in which words may stand together ("sl
     chunks-N        a text of N words, so a stream of N content events
     cut-after-N     closes the connection after N events of a stream
     error-after-N   sends an error event after N events of a stream and closes
+    torn-after-N    closes the connection in the middle of the event after N events of a stream
+    hang-after-N    falls silent after N events of a stream
+    usage-at-N      a stream's usage stands in its Nth event of text (from 0) and not at its end
+    garbage         lines that mean nothing between the events of a stream
+    endless         a stream that goes on until its client leaves; give it a gap
     tokens-I-O      usage of I input and O output tokens (default 10 and 20)
     cached-N        N of the input tokens were read from the cache
     reasoning-N     N of the output tokens were reasoning
@@ -30,8 +35,13 @@ A call is also steered by its model name, in which words may stand together ("sl
     tool            calls a tool instead of talking
     not-json        answers 200 with something that is not JSON
 
+A script can also set `first_usage`: a usage event that stands before the text of a stream, besides the one at its end.
+
 GET /__stats answers {"calls", "in_flight", "max_in_flight", "left", "by_model"}; POST /__reset forgets everything.
 "left" counts the calls whose client closed the connection before the answer was complete.
+
+POST /__take answers the calls that have ended since it was last asked, [{"model", "user", "left", "began", "ended"}], and
+forgets them; `user` is what stood in their body, and times are seconds of the epoch.
 """
 
 from __future__ import annotations
@@ -52,6 +62,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.scripted_answers import (
     AZURE_DENIED,
+    GARBAGE,
     Answer,
     Behaviour,
     Call,
@@ -87,6 +98,7 @@ class ScriptedProvider:
         self.stopping = threading.Event()
         self._lock = threading.Lock()
         self._calls: list[Call] = []
+        self._seen: Counter[str] = Counter()
         self._in_flight = 0
         self._max_in_flight = 0
         self._server = _Server(("127.0.0.1", port), _Handler, self)
@@ -134,14 +146,32 @@ class ScriptedProvider:
         """Forgets the calls, the script and the delay; calls in flight stay counted as such."""
         with self._lock:
             self._calls.clear()
+            self._seen.clear()
             self.script.clear()
             self.delay = 0.0
             self._max_in_flight = self._in_flight
 
+    def take(self) -> list[dict[str, Any]]:
+        """The calls that have ended since it was last asked."""
+        with self._lock:
+            ended = [call for call in self._calls if call.ended_at is not None]
+            self._calls = [call for call in self._calls if call.ended_at is None]
+        return [
+            {
+                "model": call.model,
+                "user": call.body.get("user"),
+                "left": call.left,
+                "began": call.time,
+                "ended": call.ended_at,
+            }
+            for call in ended
+        ]
+
     def begin(self, call: Call) -> Behaviour:
         """Records a call and says what it is to do."""
         with self._lock:
-            seen_before = sum(earlier.model == call.model for earlier in self._calls)
+            seen_before = self._seen[call.model]
+            self._seen[call.model] += 1
             self._calls.append(call)
             self._in_flight += 1
             self._max_in_flight = max(self._max_in_flight, self._in_flight)
@@ -156,9 +186,10 @@ class ScriptedProvider:
             setattr(behaviour, name, value)
         return behaviour
 
-    def end(self) -> None:
+    def end(self, call: Call) -> None:
         with self._lock:
             self._in_flight -= 1
+            call.ended_at = time.time()
 
     def refusal(self, call: Call) -> tuple[int, dict[str, Any]] | None:
         """The answer to a call without the right key, or to one that Azure would not route."""
@@ -214,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
-    _counted = False
+    _running: Call | None = None
 
     def setup(self) -> None:
         super().setup()
@@ -239,12 +270,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.provider.reset()
             self._send_json(200, {})
             return
+        if self.path == "/__take":
+            self._send_json(200, self.server.provider.take())
+            return
         call = self._parse(raw)
         if call is None:
             self._send_json(404, openai_error(f"Unknown request URL: POST {self.path}", "invalid_request_error"))
             return
         behaviour = self.server.provider.begin(call)
-        self._counted = True
+        self._running = call
         try:
             self._answer(call, behaviour)
         except Cut:
@@ -257,9 +291,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _end(self) -> None:
         """The call is over before its last bytes leave: whoever has read them may already be sending the next one."""
-        if self._counted:
-            self._counted = False
-            self.server.provider.end()
+        if self._running is not None:
+            self.server.provider.end(self._running)
+            self._running = None
 
     def _parse(self, raw: bytes) -> Call | None:
         url = urlsplit(self.path)
@@ -300,7 +334,12 @@ class _Handler(BaseHTTPRequestHandler):
             if behaviour.error_after is not None and number >= behaviour.error_after:
                 self._send_chunk(event(error_of(500)))
                 break
-            self._wait(behaviour.gap)
+            if behaviour.torn_after is not None and number >= behaviour.torn_after:
+                self._send_chunk(piece[: len(piece) // 2])
+                raise Cut
+            self._wait(FOR_EVER if number == behaviour.hang_after else behaviour.gap)
+            if behaviour.garbage:
+                self._send_chunk(GARBAGE)
             if piece.startswith(b"data: [DONE]"):
                 self._end()
             self._send_chunk(piece)
@@ -327,7 +366,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = body.encode() if isinstance(body, str) else body or b""
         self._send_head(behaviour.status, {"Content-Type": "text/plain"} | behaviour.headers, raw)
 
-    def _send_json(self, status: int, value: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+    def _send_json(self, status: int, value: Any, headers: dict[str, str] | None = None) -> None:
         self._send_head(status, {"Content-Type": "application/json"} | (headers or {}), json.dumps(value).encode())
 
     def _send_head(self, status: int, headers: dict[str, str], body: bytes | None) -> None:

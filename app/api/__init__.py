@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import cast
 
-from flask import Flask
+from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 
 from app.api import docs, health, keys, models, proxy, spend, users
@@ -24,3 +25,10 @@ def init_app(app: Flask) -> None:
     for resource in RESOURCES:
         api.register_blueprint(resource.blueprint)
     app.register_blueprint(docs.assets())
+    app.after_request(name_request)
+
+
+def name_request(response: Response) -> Response:
+    """Every answer has a name that a caller can quote; that of an admitted call is its ledger row's."""
+    response.headers.setdefault("x-request-id", f"req_{secrets.token_hex(12)}")
+    return response

@@ -138,7 +138,7 @@ def model(model: str) -> dict[str, Any]:
 def _usable() -> list[str]:
     """Model names that the key's and the user's lists both allow; the master key may use all."""
     secret, catalog = secret_of_request(), gateway().catalog
-    names = list(catalog.names())
+    names = [name for name in catalog.names() if "*" not in name]
     if callers.is_master(secret, gateway().settings.master_key):
         return names
     caller = callers.identify(secret)

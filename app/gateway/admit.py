@@ -161,7 +161,8 @@ def _fitting_cap(verdict: Verdict, asked: Asked, offers: Sequence[Offer]) -> int
     cap = largest_cap(offers, asked.route, asked.input_bound, asked.choices, verdict.left)
     if asked.output_cap is None and cap > 0:
         return cap
-    error = _limit_error(BudgetTooSmall, verdict, verdict.spend)
+    # Nothing is in flight, so what is taken is the cost of finished calls that the worker is about to book.
+    error = _limit_error(BudgetTooSmall, verdict, verdict.spend + verdict.taken)
     error.message += f" {money.shown(verdict.left)} is left, which covers at most {cap} output tokens for this request."
     raise error
 

@@ -195,7 +195,9 @@ def first_answer(
 def _body(asked: Asked, offer: Offer, stated_cap: int | None) -> dict[str, Any]:
     body = asked.body | {"model": offer.target.model}
     if stated_cap is not None:
-        body["max_completion_tokens" if asked.route == "chat/completions" else "max_tokens"] = stated_cap
+        # OpenAI's newer models know only the newer name, and every other server knows at least the older one.
+        newer = asked.route == "chat/completions" and (offer.target.api_base is None or offer.provider.name == "azure")
+        body["max_completion_tokens" if newer else "max_tokens"] = stated_cap
     return body
 
 

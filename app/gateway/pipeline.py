@@ -170,13 +170,9 @@ class Gateway:
             )
         group = self.catalog.group(asked.model)
         if not group:
-            reason = self.catalog.off_reason(asked.model)
-            raise NotFound(
-                f"The model '{asked.model}' does not exist."
-                if reason is None
-                else f"The model '{asked.model}' is switched off: {reason}.",
-                param="model",
-            )
+            # Why it is off is the admin's to know: GET /model/info says it.
+            state = "does not exist" if self.catalog.off_reason(asked.model) is None else "is switched off"
+            raise NotFound(f"The model '{asked.model}' {state}.", param="model")
         return [offer(deployment) for deployment in order(group, self._random)]
 
     def _whole(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:

@@ -32,6 +32,8 @@ class Relay:
         self._finish = finish
         self._chunks = answered.upstream.chunks()
         self._first = next(self._chunks, b"")
+        if not self._first:
+            raise ProviderFailed("The provider ended the stream before its first event.")
         finish.first_byte()
         self._pieces = self._relay()
 

@@ -42,6 +42,8 @@ def launch(environ: Mapping[str, str], directory: Path) -> None:
     """Runs Tollgate in that directory until it is asked to stop. Raises CannotStart; by then nothing runs any more."""
     environment = {"TOLLGATE_HOME": ".tollgate", "TOLLGATE_BIND": "127.0.0.1", "PORT": DEFAULT_PORT}
     environment |= {name: value for name, value in environ.items() if value} | {"PYTHONUNBUFFERED": "1"}
+    # Celery warns of root on seven lines; on one's own machine that is one's own business.
+    environment.setdefault("PYTHONWARNINGS", "ignore:::celery.platforms")
     home = own_home(directory / environment["TOLLGATE_HOME"])
     if problem := checks.port_problem(environment["TOLLGATE_BIND"], environment["PORT"]):
         raise CannotStart(problem)

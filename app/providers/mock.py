@@ -51,7 +51,8 @@ class _Reply:
         self._model = target.model
         self._choices = range(min(_whole_number(body.get("n")) or 1, MAX_CHOICES))
         tokens = _tokens(target.mock_response or "")
-        cap = _whole_number(body.get("max_completion_tokens")) or _whole_number(body.get("max_tokens"))
+        caps = (body.get("max_completion_tokens"), body.get("max_tokens"))
+        cap = next((value for value in caps if type(value) is int and value >= 0), None)
         self._tokens = tokens[:cap]
         self._finish_reason = "length" if len(self._tokens) < len(tokens) else "stop"
         prompt = _token_count(body.get("messages") if chat else body.get("prompt"))

@@ -71,8 +71,9 @@ def provider(scripted: ScriptedProvider) -> ScriptedProvider:
 def config_for(provider: ScriptedProvider) -> dict[str, Any]:
     """Deployments whose names say how the scripted provider behaves. A call of `dime` costs ten cents, as estimated."""
 
-    def openai(name: str, model: str, **info: Any) -> dict[str, Any]:
-        params = {"model": f"openai/{model}", "api_base": provider.url + "/v1", "api_key": OPENAI_KEY}
+    def openai(name: str, model: str, timeout: float = 600, **info: Any) -> dict[str, Any]:
+        params: dict[str, Any] = {"model": f"openai/{model}", "api_base": provider.url + "/v1", "api_key": OPENAI_KEY}
+        params["timeout"] = timeout
         costs = {"input_cost_per_token": 0, "output_cost_per_token": 0.001}
         return {"model_name": name, "litellm_params": params | costs, "model_info": info}
 
@@ -92,6 +93,8 @@ def config_for(provider: ScriptedProvider) -> dict[str, Any]:
             openai("stream", "tokens-5-10-chunks-10-gap-0.1"),
             openai("beta", "tokens-1-1", access_groups=["beta-models"]),
             openai("broken", "status-500"),
+            openai("scripted", "scripted"),
+            openai("hasty", "scripted", timeout=1),
         ]
     }
 

@@ -79,7 +79,7 @@ def test_a_strict_budget_states_the_cap_that_fits(person: Callable[..., Person],
     caller = person(max_budget=0.05, strict=True)
     answer = caller.chat("dime")
     assert answer.headers["x-tollgate-max-tokens"] == "50"
-    assert provider.calls[0].body["max_completion_tokens"] == 50
+    assert provider.calls[0].body["max_tokens"] == 50
 
 
 def test_a_strict_budget_refuses_a_cap_that_does_not_fit_and_names_the_one_that_would(

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import psutil  # type: ignore[import-untyped]
+
 from app.local.child import end_with_parent
 
 running: list[Process] = []
@@ -117,8 +119,13 @@ class Process:
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process:
+            # PostgreSQL's processes have sessions of their own, so the group is not all.
+            others = psutil.Process(self._process.pid).children(recursive=True) if self._process.poll() is None else []
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+            for other in others:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    other.send_signal(number)
 
     def _reap(self) -> None:
         if self._process:
