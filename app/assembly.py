@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 from flask import Flask
+from sqlalchemy import make_url
 
-from app import api, settings
+from app import api, cli, settings
 from app.extensions import celery_init_app, db, engine_options, prepare_postgresql, prepare_sqlite, redis
 from app.gateway.pipeline import Gateway
 from app.settings import Settings
@@ -22,6 +23,8 @@ def assemble(given: Settings | None, database_patience: float) -> Flask:
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(chosen.database_url),
         MAX_CONTENT_LENGTH=chosen.max_body_bytes,
     )
+    if (database := make_url(chosen.database_url)).get_backend_name() == "sqlite" and database.database:
+        Path(database.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     db.init_app(app)
     with app.app_context():
         if chosen.database_url.startswith("sqlite"):
@@ -32,4 +35,5 @@ def assemble(given: Settings | None, database_patience: float) -> Flask:
     celery_init_app(app, chosen.redis_url)
     app.extensions["tollgate"] = Gateway(chosen, app.app_context)
     api.init_app(app)
+    cli.init_app(app)
     return app

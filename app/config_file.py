@@ -28,7 +28,8 @@ _OURS = {
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "model_info": "id base_model access_groups max_input_tokens max_output_tokens input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
-    "general_settings": "master_key database_url unpriced budget_wait max_request_size_mb",
+    "general_settings": "master_key database_url unpriced abandoned budget_wait max_request_size_mb"
+    " maximum_spend_logs_retention_period",
     "router_settings": "timeout",
     "litellm_settings": "",
 }
@@ -49,7 +50,7 @@ _LITELLM = {
     " store_model_in_db proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time proxy_batch_write_at"
     " use_redis_transaction_buffer coordination_redis fail_closed_budget_enforcement"
     " fail_closed_rate_limit_enforcement apply_user_budget_to_team_keys disable_reset_budget disable_spend_logs"
-    " disable_error_logs disable_spend_updates store_prompts_in_spend_logs maximum_spend_logs_retention_period"
+    " disable_error_logs disable_spend_updates store_prompts_in_spend_logs"
     " maximum_spend_logs_retention_interval allow_requests_on_db_unavailable cancel_on_disconnect"
     " max_in_flight_requests_per_worker max_queued_requests_per_worker admission_queue_timeout_seconds"
     " max_response_size_mb token_rate_limit_type enforce_user_param user_header_name user_header_mappings"
@@ -158,6 +159,15 @@ class Section:
             self.wrong(name, value, expected, secret=secret)
             return None
         return value
+
+    def choice(self, name: str, *choices: str) -> str | None:
+        """Read one of a few words."""
+        expected = " or ".join(f'"{choice}"' for choice in choices)
+        value = self.text(name, expected)
+        if value is None or value in choices:
+            return value
+        self.wrong(name, value, expected)
+        return None
 
     def name(self, name: str, expected: str, *, longest: int = LONGEST_NAME, required: bool = False) -> str | None:
         """Read a string that is written into every ledger row, so that it must fit into its column."""

@@ -12,6 +12,8 @@ from redis.exceptions import RedisError
 SETTLE = "tollgate.settle"
 SWEEP = "tollgate.sweep"
 BUDGETS = "tollgate.budgets"
+RETENTION = "tollgate.retention"
+RECONCILE = "tollgate.reconcile"
 
 log = logging.getLogger(__name__)
 

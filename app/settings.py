@@ -6,12 +6,13 @@ import itertools
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from app import config_file
+from app import config_file, durations
 from app.config_file import Notes, Section
 from app.errors import SettingsError
 
@@ -23,6 +24,10 @@ SHORTEST_MASTER_KEY = 16
 LONGEST_ID = 64
 MOST_TOKENS = 1_000_000_000
 COSTS = [name for name in config_file.OURS["litellm_params"] if "_cost" in name]
+
+RETENTION = "maximum_spend_logs_retention_period"
+# A row is what keeps its call from being booked again, so none goes while the call's event may still be on its way.
+SHORTEST_RETENTION = 86_400
 
 # No model costs a hundredth of this; a price per million tokens, put in by mistake, is nearly always above it.
 DEAREST_TOKEN = Decimal("0.01")
@@ -67,13 +72,19 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set, read once at start. Times are seconds."""
+    """Everything that can be set, read once at start. Times are seconds.
+
+    `abandoned` says what a call of a dead process costs: what it held ("held"), or nothing ("free"). Ledger rows older
+    than `ledger_retention` are deleted; None: never.
+    """
 
     master_key: str = field(repr=False)
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
     deployments: tuple[Deployment, ...] = ()
     unpriced: str = "refuse"
+    abandoned: str = "held"
+    ledger_retention: int | None = 90 * 86_400
     budget_wait: float = 5.0
     lease: float = 30.0
     max_body_bytes: int = 32 * 1024 * 1024
@@ -225,18 +236,34 @@ def _are_not_set(unset: Mapping[str, str]) -> str | None:
 def _general(general: Section, router: Section) -> dict[str, Any]:
     """Read what differs from the defaults."""
     found: dict[str, Any] = {}
-    if (unpriced := general.text("unpriced", expected := '"refuse" or "allow"')) in ("refuse", "allow"):
-        found["unpriced"] = unpriced
-    elif unpriced is not None:
-        general.wrong("unpriced", unpriced, expected)
+    for name, choices in (("unpriced", ("refuse", "allow")), ("abandoned", ("held", "free"))):
+        if (choice := general.choice(name, *choices)) is not None:
+            found[name] = choice
     wait = general.number("budget_wait", "seconds, from 0 to 60", least=0, most=60)
     if wait is not None:
         found["budget_wait"] = float(wait)
     largest = general.number("max_request_size_mb", "megabytes, from 0.001 to 1024", least=Decimal("0.001"), most=1024)
     if largest is not None:
         found["max_body_bytes"] = int(largest * 1024 * 1024)
+    if RETENTION in general.values:
+        found["ledger_retention"] = _ledger_retention(general)
     timeout = _timeout(router)
     return found if timeout is None else found | {"timeout": timeout}
+
+
+def _ledger_retention(general: Section) -> int | None:
+    """Read how many seconds ledger rows are kept; null: for ever."""
+    expected = 'a duration of a day or more like "90d", or null to keep everything'
+    text = general.text(RETENTION, expected)
+    if text is None:
+        return None
+    try:
+        seconds = durations.seconds(text, datetime.now(UTC))
+    except ValueError:
+        seconds = 0
+    if seconds < SHORTEST_RETENTION:
+        general.wrong(RETENTION, text, expected)
+    return seconds
 
 
 def _timeout(section: Section) -> float | None:

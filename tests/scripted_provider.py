@@ -40,7 +40,7 @@ A script can also set `first_usage`: a usage event that stands before the text o
 GET /__stats answers {"calls", "in_flight", "max_in_flight", "left", "by_model"}; POST /__reset forgets everything.
 "left" counts the calls whose client closed the connection before the answer was complete.
 
-POST /__take answers the calls that have ended since it was last asked, [{"model", "user", "left", "began", "ended"}], and
+POST /__take answers the calls that ended since it was last asked, [{"model", "user", "left", "began", "ended"}], and
 forgets them; `user` is what stood in their body, and times are seconds of the epoch.
 """
 

@@ -27,6 +27,7 @@ def problems(directory: Path, text: str, **environ: str) -> list[str]:
 ENTRY = "model_list[0].litellm_params"
 SECRET = 'a secret that starts with "sk-" and has 16 or more characters, no spaces'
 PROVIDERS = '"openai/<model>" or "azure/<model>"; a server that speaks OpenAI\'s format is'
+RETENTION = 'a duration of a day or more like "90d", or null to keep everything'
 PRICE = "dollars per token, from 0 to 0.01; is this per million?"
 
 
@@ -74,6 +75,15 @@ def test_a_wrong_parameter_is_one_line_with_path_value_and_expectation(tmp_path:
         ("general_setings: {}", "general_setings: unknown name, did you mean general_settings?"),
         ("master_key: x", "master_key: unknown name, it belongs in general_settings"),
         ("general_settings: {unpriced: maybe}", 'general_settings.unpriced: got "maybe", expected "refuse" or "allow"'),
+        ("general_settings: {abandoned: no}", 'general_settings.abandoned: got false, expected "held" or "free"'),
+        (
+            "general_settings: {maximum_spend_logs_retention_period: 12h}",
+            f'general_settings.maximum_spend_logs_retention_period: got "12h", expected {RETENTION}',
+        ),
+        (
+            "general_settings: {maximum_spend_logs_retention_period: 90}",
+            f"general_settings.maximum_spend_logs_retention_period: got 90, expected {RETENTION}",
+        ),
         ("general_settings: {budget_wait: -1}", "general_settings.budget_wait: got -1, expected seconds, from 0 to 60"),
         (
             "general_settings: {max_request_size_mb: 0}",
@@ -166,6 +176,21 @@ def test_general_and_router_settings_are_read(tmp_path: Path) -> None:
     found = loaded(tmp_path, text)
 
     assert (found.unpriced, found.budget_wait, found.max_body_bytes, found.timeout) == ("allow", 0.5, 2 * 2**20, 30.0)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 90 * 86_400), ("2w", 14 * 86_400), ("null", None)])
+def test_ledger_rows_are_kept_for_90_days_or_as_said_or_for_ever(
+    tmp_path: Path, text: str, seconds: int | None
+) -> None:
+    given = f"general_settings: {{maximum_spend_logs_retention_period: {text}}}" if text else ""
+    assert loaded(tmp_path, given).ledger_retention == seconds
+
+
+@pytest.mark.parametrize(("text", "abandoned"), [("", "held"), ("general_settings: {abandoned: free}", "free")])
+def test_calls_of_a_dead_process_cost_what_they_held_unless_they_are_free(
+    tmp_path: Path, text: str, abandoned: str
+) -> None:
+    assert loaded(tmp_path, text).abandoned == abandoned
 
 
 def test_a_number_may_come_from_the_environment(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from celery.signals import worker_process_init
 
 from app import create_app
 from app.extensions import db
-from worker import budgets, schedule, settle, sweep
+from worker import budgets, reconcile, retention, schedule, settle, sweep
 
-__all__ = ["budgets", "celery", "settle", "sweep"]
+__all__ = ["budgets", "celery", "reconcile", "retention", "settle", "sweep"]
 
 # Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
 flask_app = create_app(database_patience=40.0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from celery import shared_task
+from sqlalchemy.orm import Session
 
 from app import durations
 from app.access import callers, revoking
@@ -15,6 +17,14 @@ from app.ledger import balances
 from app.models import User, VirtualKey, now
 from app.queue import BUDGETS
 from worker.schedule import BUDGETS_SECONDS, once
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a user's budget is spent, and when the window ends in which it was (None: it does not)."""
+
+    spent: bool
+    until: datetime | None
 
 
 @shared_task(name=BUDGETS, ignore_result=True)
@@ -34,48 +44,60 @@ def budgets(user_id: str | None = None) -> None:
 
 
 def check_users(user_ids: Iterable[str]) -> None:
-    """Revokes the keys of users whose settled spend has reached their budget; opens the keys of those who are below."""
-    for user_id, window in _windows(user_ids).items():
-        start, end, max_budget = window
-        meter = (f"user:{user_id}", start)
-        spent = balances.spend([meter])[meter]
-        if max_budget is not None and spent >= max_budget:
-            until = None if end is None else datetime.fromtimestamp(end, UTC)
-            _change(user_id, revoke=True, until=until)
-        else:
-            _change(user_id, revoke=False, until=None)
+    """Revokes the keys of users whose settled spend has reached their budget; opens the keys of those who are below.
 
-
-def _windows(user_ids: Iterable[str]) -> dict[str, tuple[int, int | None, int | None]]:
-    """For each user: the window's start and end (epoch seconds), and the budget (nano-dollars)."""
-    moment = now()
+    Three queries for any number of users; rows are changed only where something is to be changed, because every edit
+    makes the web processes load the caller again.
+    """
     with database_errors():
-        users = db.session.scalars(sa.select(User).where(User.user_id.in_(sorted(set(user_ids))))).all()
-        windows = {user.user_id: (*_window(user, moment), user.max_budget) for user in users}
-        db.session.rollback()
-    return windows
+        session = db.session()
+        standings = _standings(session, sorted(set(user_ids)))
+        wrong = _wrongly_marked(session, standings)
+        session.rollback()
+    for user_id in wrong:
+        standing = standings[user_id]
+        with callers.invalidating([f"user:{user_id}"]), write_transaction() as writing:
+            if standing.spent:
+                revoking.revoke_keys(writing, user_id, standing.until)
+            else:
+                revoking.reopen_keys(writing, user_id)
 
 
-def _window(user: User, moment: datetime) -> tuple[int, int | None]:
+def _standings(session: Session, user_ids: Sequence[str]) -> dict[str, Standing]:
+    """Whether each of the users has spent the budget of the window that is open now."""
+    moment = now()
+    users = session.scalars(sa.select(User).where(User.user_id.in_(user_ids))).all()
+    windows = {user.user_id: _window(user, moment) for user in users}
+    meters = {user.user_id: (f"user:{user.user_id}", windows[user.user_id][0]) for user in users}
+    spend = balances.read(session, meters.values())
+    return {
+        user.user_id: Standing(
+            spent=user.max_budget is not None and spend[meters[user.user_id]].spend >= user.max_budget,
+            until=windows[user.user_id][1],
+        )
+        for user in users
+    }
+
+
+def _window(user: User, moment: datetime) -> tuple[int, datetime | None]:
+    """When the user's present window began (epoch seconds) and when it ends."""
     if user.budget_duration is None:
         return 0, None
     window = durations.window_at(user.budget_duration, user.created_at, moment)
-    return window.start, window.end
+    return window.start, datetime.fromtimestamp(window.end, UTC)
 
 
-def _change(user_id: str, *, revoke: bool, until: datetime | None) -> None:
-    """Changes rows only where there is something to change, because every edit makes the processes load again."""
-    is_open = VirtualKey.revoked_reason.is_(None)
-    otherwise = sa.or_(is_open, VirtualKey.revoked_until.is_distinct_from(until)) if revoke else sa.not_(is_open)
-    with database_errors():
-        wrong = db.session.scalar(
-            sa.select(sa.func.count()).select_from(VirtualKey).where(VirtualKey.user_id == user_id, otherwise)
-        )
-        db.session.rollback()
-    if not wrong:
-        return
-    with callers.invalidating([f"user:{user_id}"]), write_transaction() as session:
-        if revoke:
-            revoking.revoke_keys(session, user_id, until)
-        else:
-            revoking.reopen_keys(session, user_id)
+def _wrongly_marked(session: Session, standings: dict[str, Standing]) -> list[str]:
+    """Users with a key that is open and should be revoked, or the other way round."""
+    found = session.execute(
+        sa.select(VirtualKey.user_id, VirtualKey.revoked_reason, VirtualKey.revoked_until)
+        .where(VirtualKey.user_id.in_(sorted(standings)))
+        .distinct()
+    )
+    wrong = set()
+    for user_id, reason, until in found:
+        assert user_id is not None  # noqa: S101 - the query names its users
+        standing = standings[user_id]
+        if standing.spent != (reason is not None) or (standing.spent and until != standing.until):
+            wrong.add(user_id)
+    return sorted(wrong)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import time
 
 from app.extensions import redis
-from app.queue import BUDGETS, SETTLE, SWEEP
+from app.queue import BUDGETS, RECONCILE, RETENTION, SETTLE, SWEEP
 
 SETTLE_SECONDS = 2
 SWEEP_SECONDS = 5
 BUDGETS_SECONDS = 30
+RETENTION_SECONDS = 60
+RECONCILE_SECONDS = 600
 
 # A tick that could not be run in time is dropped: the next one does its work.
 SCHEDULE = {
     name: {"task": name, "schedule": seconds, "options": {"expires": seconds}}
-    for name, seconds in ((SETTLE, SETTLE_SECONDS), (SWEEP, SWEEP_SECONDS), (BUDGETS, BUDGETS_SECONDS))
+    for name, seconds in (
+        (SETTLE, SETTLE_SECONDS),
+        (SWEEP, SWEEP_SECONDS),
+        (BUDGETS, BUDGETS_SECONDS),
+        (RETENTION, RETENTION_SECONDS),
+        (RECONCILE, RECONCILE_SECONDS),
+    )
 }
 
 

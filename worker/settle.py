@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import shared_task
+from flask import current_app
 from redis.exceptions import LockError
 from redis.lock import Lock
 from sqlalchemy.exc import DataError, IntegrityError
@@ -26,6 +27,8 @@ from worker.budgets import check_users
 log = logging.getLogger(__name__)
 
 BATCH = 500
+# What an event can do to a batch that is the event's fault, and not the database's.
+UNBOOKABLE = (DataError, IntegrityError, ValueError, KeyError, TypeError)
 # The task stays a moment after the last event: a steady trickle of calls then costs one message, not one each.
 LINGER_SECONDS = 1.0
 BLOCK_MS = 150
@@ -88,7 +91,7 @@ def settle_batch(block_ms: int) -> int:
     if entries:
         try:
             book(entries)
-        except (DataError, IntegrityError):
+        except UNBOOKABLE:
             book_one_by_one(entries)
     return len(entries)
 
@@ -99,11 +102,17 @@ def read(block_ms: int) -> list[Entry]:
     for entry_id, fields in _first_of_stream(block_ms):
         try:
             event = CallEvent.from_bytes(fields[b"e"])
-            abandoned = fields.get(b"abandoned")
-            entries.append(Entry(entry_id, event, None if abandoned is None else int(abandoned)))
+            entries.append(Entry(entry_id, event, _charged(fields.get(b"abandoned"))))
         except (ValueError, KeyError, TypeError):
             set_aside(entry_id, fields)
     return entries
+
+
+def _charged(held: bytes | None) -> int | None:
+    """What a dead process's call is charged, by general_settings.abandoned: what it held, or nothing."""
+    if held is None:
+        return None
+    return int(held) if current_app.extensions["tollgate"].settings.abandoned == "held" else 0
 
 
 def _first_of_stream(block_ms: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
@@ -126,18 +135,20 @@ def book(entries: Sequence[Entry]) -> None:
     with write_transaction() as session:
         post.post(session, [(entry.event, entry.abandoned) for entry in entries])
         known = balances.read(session, windows)
-    limited = {(meter, start) for entry in entries for meter, start, has_budget in entry.event.meters if has_budget}
+    costs = [cost for entry in entries for cost in costs_of(entry)]
+    limited = {(meter, start) for meter, start, _ in costs}
     admission.settled(
-        [Balance(*window, known[window].spend, known[window].version) for window in sorted(limited)],
+        [Balance(*window, known[window].spend, known[window].version) for window in sorted(known)],
+        limited,
         [entry.id for entry in entries],
-        [
-            (meter, start, entry.event.request_id)
-            for entry in entries
-            for meter, start, has_budget in entry.event.meters
-            if has_budget
-        ],
+        costs,
     )
     check_users({entry.event.user_id for entry in entries if entry.event.user_id is not None})
+
+
+def costs_of(entry: Entry) -> list[tuple[str, int, str]]:
+    """(meter, window start, request id) of the costs that Redis has set aside for an event."""
+    return [(meter, start, entry.event.request_id) for meter, start, has_budget in entry.event.meters if has_budget]
 
 
 def book_one_by_one(entries: Sequence[Entry]) -> None:
@@ -145,8 +156,10 @@ def book_one_by_one(entries: Sequence[Entry]) -> None:
     for entry in entries:
         try:
             book([entry])
-        except (DataError, IntegrityError):
+        except UNBOOKABLE:
             fields = {b"e": entry.event.to_bytes()}
             if entry.abandoned is not None:
                 fields[b"abandoned"] = str(entry.abandoned).encode()
             set_aside(entry.id, fields)
+            # Nothing will ever settle it, so nothing may stay set aside for it.
+            admission.settled([], set(), [], costs_of(entry))

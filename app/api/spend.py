@@ -1,4 +1,4 @@
-"""/spend/logs: the ledger, a row for each call that was admitted."""
+"""/spend: the ledger, a row for each call that was admitted; and what calls hold that are not in it yet."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 from marshmallow import Schema as AnswerSchema
 from marshmallow import ValidationError, fields
 
+from app import books
 from app.access import keys
 from app.access.callers import Caller
 from app.api.fields import Count, Dollars, Moment, Text
 from app.api.guards import AdminBlueprint, virtual_key
 from app.api.schemas import PageSchema, says
+from app.books import Hold
 from app.errors import NotAllowed
 from app.ledger import rows
 from app.models import LedgerRow
@@ -145,3 +147,97 @@ def logs(given: dict[str, Any]) -> tuple[list[LedgerRow], int, dict[str, str]]:
 
 def _asks_for_its_own(asking: Caller, token: str | None, user_id: str | None) -> bool:
     return token in (None, asking.token) and user_id in (None, asking.user_id)
+
+
+class HoldsQuerySchema(PageSchema):
+    """Which calls."""
+
+    page_size = Count(least=1, most=1000, load_default=100, metadata=says("Calls on a page."))
+    user_id = Text(metadata=says("Only this user's calls."))
+
+
+class MeterHoldSchema(AnswerSchema):
+    """What a call holds of one budget."""
+
+    meter = fields.String(metadata=says("Whose budget: `user:<user_id>` or `key:<key_id>`.", example="user:ada"))
+    window_start = Moment(allow_none=True, metadata=says("When the budget's window began (UTC); null: it has none."))
+    held = Dollars(metadata=says("Dollars of this budget that are set aside for the call."))
+
+
+class HoldSchema(AnswerSchema):
+    """One call that runs, or that has ended and is not in the ledger yet."""
+
+    request_id = fields.String(metadata=says("The call's id, as in its x-request-id header."))
+    key_id = fields.String(metadata=says("The id of the key that called."))
+    user_id = fields.String(allow_none=True, metadata=says("The key's user."))
+    model = fields.String(metadata=says("The model's name as the caller used it."))
+    state = fields.String(
+        metadata=says("`running`, or `unsettled`: the call has ended and the worker has not booked it yet.")
+    )
+    held = Dollars(
+        metadata=says(
+            "Dollars: for a running call the most that it is charged if the gateway's process dies; for an unsettled "
+            "one its cost."
+        )
+    )
+    meters = fields.List(
+        fields.Nested(MeterHoldSchema), metadata=says("The budgets in which it is set aside; empty: there is none.")
+    )
+    started_at = Moment(metadata=says("When the call was admitted (UTC)."))
+    lease_ends_at = Moment(
+        allow_none=True,
+        metadata=says(
+            "When hold and slots are given up unless the gateway's process renews them, as it does while the call runs "
+            "(UTC); null: the call has ended."
+        ),
+    )
+
+
+HOLDS_TOTAL_HEADER = {
+    "x-total-count": {"description": "How many calls there are on all pages.", "schema": {"type": "integer"}}
+}
+
+
+@blueprint.route("/holds")
+@blueprint.open_to_virtual_keys()
+@blueprint.arguments(HoldsQuerySchema, location="query")
+@blueprint.answers(HoldSchema(many=True), headers=HOLDS_TOTAL_HEADER)
+@blueprint.errors(400)
+def holds(given: dict[str, Any]) -> tuple[list[dict[str, Any]], int, dict[str, str]]:
+    """List who holds how much for which call until when, oldest first.
+
+    A virtual key sees its own calls and no others. At most 10,000 calls that run and 10,000 that are not booked yet are
+    looked at.
+    """
+    asking = virtual_key()
+    if asking is not None and not _asks_for_its_own(asking, None, given.get("user_id")):
+        raise NotAllowed("A virtual key can only read its own calls.")
+    found, total = books.in_flight(
+        user_id=given.get("user_id"),
+        key_id=asking.key_id if asking is not None else None,
+        page=given["page"],
+        page_size=given["page_size"],
+    )
+    return [_shown(hold) for hold in found], 200, {"x-total-count": str(total)}
+
+
+def _shown(hold: Hold) -> dict[str, Any]:
+    event = hold.event
+    return {
+        "request_id": event.request_id,
+        "key_id": event.key_id,
+        "user_id": event.user_id,
+        "model": event.model_name,
+        "state": hold.state,
+        "held": hold.held,
+        "meters": [
+            {"meter": meter, "window_start": _moment(start * 1000) if start else None, "held": held}
+            for (meter, start), held in hold.meters
+        ],
+        "started_at": _moment(event.started_ms),
+        "lease_ends_at": None if hold.lease_ends_ms is None else _moment(hold.lease_ends_ms),
+    }
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -3,6 +3,7 @@
 What holds, always:
 - a row is written once: its primary key is (request id, attempt), and a second posting of it changes nothing;
 - a balance is the sum of the rows whose meters name it: only rows that this transaction has inserted are added;
+- so is a daily total, of the rows of its day, user, key, model and provider;
 - rows are never changed and never refused for what they cost: the call has taken place.
 """
 
@@ -20,10 +21,14 @@ from app.ledger.balances import Window
 from app.ledger.event import Attempt, CallEvent
 from app.ledger.pricing import Price, cost
 from app.ledger.usage import Usage
-from app.models import Balance, LedgerRow
+from app.models import Balance, DailySpend, LedgerRow
 
 UNPRICED = "unpriced"
 NO_USAGE = [0, 0, 0, 0, 0, 0, 0, 0]
+# The outcomes of rows that count as failed requests in the daily totals.
+FAILED = ("failure", "abandoned")
+DAY_GROUP = ("day", "user_id", "key_id", "model_name", "provider")
+DAY_SUMS = ("requests", "failed_requests", "input_tokens", "output_tokens", "cost")
 
 
 def windows(event: CallEvent) -> list[Window]:
@@ -32,20 +37,20 @@ def windows(event: CallEvent) -> list[Window]:
 
 
 def post(session: Session, events: Sequence[tuple[CallEvent, int | None]]) -> None:
-    """Writes the rows of these events and adds what is new to the balances.
+    """Writes the rows of these events and adds what is new to the balances and to the daily totals.
 
     All in key order, so that no two postings wait for each other in a circle. Each event comes with the cost of an
     abandoned call (nano-dollars), or None for a call that was finished.
     """
-    rows = [row for event, abandoned in events for row in rows_of(event, abandoned)]
+    rows = _one_of_each(row for event, abandoned in events for row in rows_of(event, abandoned))
     new = _insert_new(session, rows)
     added: dict[Window, int] = defaultdict(int)
-    costs = {(row["request_id"], row["attempt"]): row["cost"] for row in rows}
-    by_request = {event.request_id: windows(event) for event, _ in events}
-    for request_id, attempt in new:
-        for window in by_request[request_id]:
-            added[window] += costs[request_id, attempt]
+    by_request = {event.request_id: windows(event) for event, _ in reversed(events)}
+    for row in new:
+        for window in by_request[row["request_id"]]:
+            added[window] += row["cost"]
     _add(session, added)
+    _add_to_days(session, new)
 
 
 def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
@@ -120,15 +125,34 @@ def _insert(session: Session, table: type[Any]) -> Any:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> list[tuple[str, int]]:
-    """Inserts the rows that are not there yet; gives their keys."""
+def _one_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In key order, so that two workers that post the same rows take their locks in the same order.
+
+    Of rows with one key the first counts, as it does between batches: what is added must be what is written.
+    """
+    by_key: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        by_key.setdefault((row["request_id"], row["attempt"]), row)
+    return [row for _, row in sorted(by_key.items(), key=lambda item: item[0])]
+
+
+def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Inserts the rows of calls that have none yet; gives those.
+
+    The first row of a call decides about the others: a call that was given up for dead and booked from its hold is not
+    booked again when its process turns out to live.
+    """
+    firsts = _insert_rows(session, [row for row in rows if not row["attempt"]])
+    new = {row["request_id"] for row in firsts}
+    return firsts + _insert_rows(session, [row for row in rows if row["attempt"] and row["request_id"] in new])
+
+
+def _insert_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if not rows:
         return []
     statement = _insert(session, LedgerRow).on_conflict_do_nothing().returning(LedgerRow.request_id, LedgerRow.attempt)
-    # In key order, so that two workers that post the same rows take their locks in the same order.
-    ordered = sorted(rows, key=lambda row: (row["request_id"], row["attempt"]))
-    found = session.connection().execute(statement, ordered)
-    return [(row.request_id, row.attempt) for row in found]
+    written = {(row.request_id, row.attempt) for row in session.connection().execute(statement, rows)}
+    return [row for row in rows if (row["request_id"], row["attempt"]) in written]
 
 
 def _add(session: Session, amounts: dict[Window, int]) -> None:
@@ -145,3 +169,24 @@ def _add(session: Session, amounts: dict[Window, int]) -> None:
         for (meter, start), amount in sorted(amounts.items())
     )
     session.connection().execute(statement, list(values))
+
+
+def _add_to_days(session: Session, rows: Iterable[dict[str, Any]]) -> None:
+    """Adds rows to the totals of their days, grouped, so that a batch costs no more than it has different callers."""
+    totals: dict[tuple[Any, ...], list[int]] = {}
+    for row in rows:
+        group = (row["started_at"].date(), row["user_id"] or "", row["key_id"], row["model_name"], row["provider"])
+        total = totals.setdefault(group, [0, 0, 0, 0, 0])
+        counted = (1, int(row["outcome"] in FAILED), row["input_tokens"], row["output_tokens"], row["cost"])
+        for place, amount in enumerate(counted):
+            total[place] += amount
+    if not totals:
+        return
+    statement = _insert(session, DailySpend)
+    statement = statement.on_conflict_do_update(
+        index_elements=DAY_GROUP,
+        set_={name: getattr(DailySpend, name) + statement.excluded[name] for name in DAY_SUMS},
+    )
+    names = (*DAY_GROUP, *DAY_SUMS)
+    values = [dict(zip(names, (*group, *total), strict=True)) for group, total in sorted(totals.items())]
+    session.connection().execute(statement, values)

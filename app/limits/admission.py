@@ -7,7 +7,7 @@ rebuilt from there.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -181,8 +181,13 @@ def seed(balance: Balance) -> None:
     _seed([budget_key(balance.meter, balance.window_start)], [balance.spend, balance.version, IDLE_MS])
 
 
-def settled(balances: Sequence[Balance], entries: Sequence[bytes], costs: Sequence[tuple[str, int, str]]) -> None:
-    """Tells Redis what SQL has booked.
+def settled(
+    balances: Sequence[Balance],
+    limiting: Container[tuple[str, int]],
+    entries: Sequence[bytes],
+    costs: Sequence[tuple[str, int, str]],
+) -> None:
+    """Tells Redis what SQL has booked; balances that are not among the `limiting` only where Redis has them already.
 
     `entries` are the stream ids of the events; `costs` are (meter, window start, request id) of costs that are part of
     the balances now. Raises LimitsUnavailable.
@@ -190,7 +195,8 @@ def settled(balances: Sequence[Balance], entries: Sequence[bytes], costs: Sequen
     keys = [EVENTS, SETTLED, *(budget_key(balance.meter, balance.window_start) for balance in balances)]
     arguments: list[Argument] = [len(balances), len(entries), IDLE_MS]
     for balance in balances:
-        arguments += [balance.spend, balance.version]
+        limits = (balance.meter, balance.window_start) in limiting
+        arguments += [balance.spend, balance.version, "1" if limits else "0"]
     arguments += entries
     for meter, window_start, request_id in costs:
         keys += [budget_key(meter, window_start), holds_key(meter, window_start)]

@@ -1,7 +1,8 @@
-"""The ledger, which is only ever added to, and the balances, which are its sums."""
+"""The ledger, which is only ever added to, and its sums: balances by meter, totals by day."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -76,6 +77,48 @@ class Balance(db.Model):  # type: ignore[name-defined,misc]
     window_start: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
     spend: Mapped[Nano] = mapped_column(default=0)
     version: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+    def __init__(self, **columns: Any) -> None:
+        """Columns by name."""
+        super().__init__(**columns)
+
+
+class DailySpend(db.Model):  # type: ignore[name-defined,misc]
+    """The sum of the ledger rows of one day (UTC, by `started_at`), user, key, model and provider.
+
+    Written together with the rows and kept when retention deletes them. `user_id` is "" for a key that is nobody's.
+    `requests` counts rows, `failed_requests` those of them whose outcome is "failure" or "abandoned".
+    """
+
+    __tablename__ = "daily_spend"
+    __table_args__ = (
+        sa.Index("ix_daily_spend_user_id_day", "user_id", "day"),
+        sa.Index("ix_daily_spend_key_id_day", "key_id", "day"),
+    )
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    key_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    model_name: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    provider: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    requests: Mapped[int] = mapped_column(sa.BigInteger)
+    failed_requests: Mapped[int] = mapped_column(sa.BigInteger)
+    input_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    output_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cost: Mapped[Nano]
+
+    def __init__(self, **columns: Any) -> None:
+        """Columns by name."""
+        super().__init__(**columns)
+
+
+class LedgerCut(db.Model):  # type: ignore[name-defined,misc]
+    """One row, or none: ledger rows that started before this moment may have been deleted by retention."""
+
+    __tablename__ = "ledger_cut"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    before: Mapped[Moment]
 
     def __init__(self, **columns: Any) -> None:
         """Columns by name."""

@@ -138,3 +138,11 @@ def test_four_writers_posting_the_same_events_in_any_order_neither_deadlock_nor_
     total = db.session.scalar(sa.select(sa.func.sum(LedgerRow.cost)))
     of_users = sa.select(sa.func.sum(Balance.spend)).where(Balance.meter.like("user:%"))
     assert (total, db.session.scalar(of_users)) == (600, 600)
+
+
+def test_a_call_that_was_given_up_for_dead_is_not_booked_again_when_it_ends_after_all() -> None:
+    one = event("r1", tokens=7)
+    one.attempts.insert(0, Attempt("d2", "openai", "gpt", "failure", 500, "none", [0] * 8, PRICE))
+    book(event("r1"), abandoned=123)
+    book(one)
+    assert ([row.outcome for row in rows.find()[0]], spent("user:ada")) == (["abandoned"], 123)

@@ -208,7 +208,7 @@ def test_a_settled_cost_moves_from_due_to_spend() -> None:
     ask("r1", ADA)
     admission.finish("r1", [ADA], 7, b"event")
     entry = store().xrange(EVENTS)[0][0]
-    admission.settled([Balance(ADA.name, 0, 7, 1)], [entry], [(ADA.name, 0, "r1")])
+    admission.settled([Balance(ADA.name, 0, 7, 1)], {(ADA.name, 0)}, [entry], [(ADA.name, 0, "r1")])
     assert state(ADA) == {"spend": 7, "version": 1, "held": 0, "due": 0}
     assert store().xlen(EVENTS) == 0
 
@@ -218,7 +218,7 @@ def test_settling_twice_changes_nothing() -> None:
     ask("r1", ADA)
     admission.finish("r1", [ADA], 7, b"event")
     for _ in range(2):
-        admission.settled([Balance(ADA.name, 0, 7, 1)], [], [(ADA.name, 0, "r1")])
+        admission.settled([Balance(ADA.name, 0, 7, 1)], {(ADA.name, 0)}, [], [(ADA.name, 0, "r1")])
     assert state(ADA) == {"spend": 7, "version": 1, "held": 0, "due": 0}
 
 
@@ -275,7 +275,9 @@ def test_nothing_is_left_of_a_settled_call_but_its_balance() -> None:
     seed(ADA)
     ask("r1", ADA, ONE_SLOT)
     admission.finish("r1", [ADA, ONE_SLOT], 7, b"event")
-    admission.settled([Balance(ADA.name, 0, 7, 1)], [store().xrange(EVENTS)[0][0]], [(ADA.name, 0, "r1")])
+    admission.settled(
+        [Balance(ADA.name, 0, 7, 1)], {(ADA.name, 0)}, [store().xrange(EVENTS)[0][0]], [(ADA.name, 0, "r1")]
+    )
     left = {key.decode() for key in list(store().scan_iter())} - {EPOCH, EVENTS, SETTLED, "tollgate:wake"}
     assert left == {budget_key(ADA.name, 0)}
     assert not store().exists(holds_key(ADA.name, 0))
@@ -319,5 +321,11 @@ def test_a_call_that_was_put_back_ends_like_any_other() -> None:
 
 def test_settling_says_through_which_place_everything_is_settled() -> None:
     place = admission.finish("r1", [], 7, b"event").place
-    admission.settled([], [place], [])
+    admission.settled([], set(), [place], [])
     assert store().get(SETTLED) == place
+
+
+def test_a_balance_that_limits_nobody_is_told_only_where_redis_has_it() -> None:
+    seed(ADA)
+    admission.settled([Balance(ADA.name, 0, 7, 1), Balance(KEY.name, 0, 7, 1)], set(), [], [])
+    assert (state(ADA)["spend"], state(KEY)) == (7, {})

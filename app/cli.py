@@ -1,0 +1,36 @@
+"""Commands: `flask --app app reconcile`."""
+
+from __future__ import annotations
+
+import click
+from flask import Flask
+from flask.cli import with_appcontext
+
+from app import books
+from app.errors import Unavailable
+from app.limits import holds
+
+
+def init_app(app: Flask) -> None:
+    """Registers the commands."""
+    app.cli.add_command(reconcile)
+
+
+@click.command()
+@with_appcontext
+def reconcile() -> None:
+    """Compare ledger, daily totals, balances and Redis.
+
+    Prints every difference and how many there are; ends with 0 where there is none, else with 1. May run at any time:
+    calls in flight, and calls that are not settled yet, make no difference.
+    """
+    found = 0
+    try:
+        click.echo(f"events that wait to be settled: {holds.counts().waiting}")
+        for line in books.differences():
+            click.echo(line)
+            found += 1
+    except Unavailable as error:
+        raise click.ClickException(error.message) from error
+    click.echo("1 difference" if found == 1 else f"{found} differences")
+    click.get_current_context().exit(1 if found else 0)
