@@ -28,7 +28,7 @@ _OURS = {
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "model_info": "id base_model access_groups max_input_tokens max_output_tokens input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
-    "general_settings": "master_key database_url unpriced abandoned budget_wait max_request_size_mb"
+    "general_settings": "master_key database_url unpriced abandoned on_disconnect budget_wait max_request_size_mb"
     " maximum_spend_logs_retention_period",
     "router_settings": "timeout",
     "litellm_settings": "",

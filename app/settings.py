@@ -38,6 +38,12 @@ API_DEFAULTS = {
     "azure": {"api_key": "os.environ/AZURE_API_KEY", "api_base": "os.environ/AZURE_API_BASE"},
 }
 
+CHOICES = {
+    "unpriced": ("refuse", "allow"),
+    "abandoned": ("held", "free"),
+    "on_disconnect": ("cancel", "drain"),
+}
+
 ENCODED = "special characters in its password percent-encoded"
 
 
@@ -74,6 +80,8 @@ class Deployment:
 class Settings:
     """Everything that can be set, read once at start. Times are seconds.
 
+    `on_disconnect` says what becomes of a call whose client has left: the provider is let go at once ("cancel"), or its
+    answer is read to the end for its usage ("drain").
     `abandoned` says what a call of a dead process costs: what it held ("held"), or nothing ("free"). Ledger rows older
     than `ledger_retention` are deleted; None: never.
     """
@@ -84,6 +92,7 @@ class Settings:
     deployments: tuple[Deployment, ...] = ()
     unpriced: str = "refuse"
     abandoned: str = "held"
+    on_disconnect: str = "cancel"
     ledger_retention: int | None = 90 * 86_400
     budget_wait: float = 5.0
     lease: float = 30.0
@@ -236,7 +245,7 @@ def _are_not_set(unset: Mapping[str, str]) -> str | None:
 def _general(general: Section, router: Section) -> dict[str, Any]:
     """Read what differs from the defaults."""
     found: dict[str, Any] = {}
-    for name, choices in (("unpriced", ("refuse", "allow")), ("abandoned", ("held", "free"))):
+    for name, choices in CHOICES.items():
         if (choice := general.choice(name, *choices)) is not None:
             found[name] = choice
     wait = general.number("budget_wait", "seconds, from 0 to 60", least=0, most=60)

@@ -77,6 +77,10 @@ def test_a_wrong_parameter_is_one_line_with_path_value_and_expectation(tmp_path:
         ("general_settings: {unpriced: maybe}", 'general_settings.unpriced: got "maybe", expected "refuse" or "allow"'),
         ("general_settings: {abandoned: no}", 'general_settings.abandoned: got false, expected "held" or "free"'),
         (
+            "general_settings: {on_disconnect: x}",
+            'general_settings.on_disconnect: got "x", expected "cancel" or "drain"',
+        ),
+        (
             "general_settings: {maximum_spend_logs_retention_period: 12h}",
             f'general_settings.maximum_spend_logs_retention_period: got "12h", expected {RETENTION}',
         ),

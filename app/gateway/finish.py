@@ -35,13 +35,17 @@ class Finish:
         self._running = running
         self._in_flight = in_flight
         self._first_byte_ms: int | None = None
-        self._booked = False
+        self.booked = False
         self.cost = 0
 
     def first_byte(self) -> None:
         """Remembers when the answer began."""
         if self._first_byte_ms is None:
             self._first_byte_ms = int(time.time() * 1000)
+
+    def free_slots(self) -> None:
+        """The client has left; nobody shall wait for the rest of an answer that is only read for its usage."""
+        self._in_flight.free_slots(self._running)
 
     def book(
         self,
@@ -53,9 +57,9 @@ class Finish:
         text_bytes: int = 0,
     ) -> None:
         """Books the attempts: those that failed, and the one that answered (`offer`), if any; only once."""
-        if self._booked:
+        if self.booked:
             return
-        self._booked = True
+        self.booked = True
         if self._running.left:
             outcome = "cancelled"
         attempts = [_attempt(one.offer, "failure", one.status, NO_USAGE, "none") for one in failed]

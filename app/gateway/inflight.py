@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from redis.exceptions import RedisError
@@ -88,8 +88,14 @@ class Ending:
 class InFlight:
     """The calls and endings of this process."""
 
-    def __init__(self, lease: float, context: Callable[[], AbstractContextManager[object]]) -> None:
-        """`lease` is seconds, renewed three times before it would end; `context` is the application's, for SQL."""
+    def __init__(
+        self, lease: float, context: Callable[[], AbstractContextManager[object]], *, cancel: bool = True
+    ) -> None:
+        """`lease` is seconds, renewed three times before it would end; `context` is the application's, for SQL.
+
+        `cancel`: a call whose client has left is ended at once.
+        """
+        self._cancel = cancel
         self._lease_ms = int(lease * 1000)
         self._every = lease / 3
         self._context = context
@@ -119,6 +125,12 @@ class InFlight:
         except LimitsUnavailable:
             log.warning("Redis did not take the end of a call; it is kept and sent again")
             self._unsent.append(ending)
+
+    def free_slots(self, running: Running) -> None:
+        """The call goes on without its parallel slots; its money stays held."""
+        running.meters = tuple(replace(meter, max_parallel=None) for meter in running.meters)
+        with suppress(RedisError):
+            admission.free_slots(running.event.request_id, [meter[0] for meter in running.event.meters])
 
     def give_back(self, request_id: str, meters: tuple[Meter, ...]) -> None:
         """For a call whose admission got no answer: Redis may have taken slots and money for it. Returns at once."""
@@ -152,7 +164,8 @@ class InFlight:
 
     def look(self) -> None:
         """One round: clients, leases, endings, and whether Redis is still the one that it was."""
-        self._watch_clients()
+        if self._cancel:
+            self._watch_clients()
         try:
             self._compare_lives()
             self._renew()

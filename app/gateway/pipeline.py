@@ -73,7 +73,7 @@ class Gateway:
         self.settings = settings
         self.catalog = Catalog(settings.deployments)
         self._callers = Callers(settings.master_key)
-        self._in_flight = InFlight(settings.lease, context)
+        self._in_flight = InFlight(settings.lease, context, cancel=settings.on_disconnect == "cancel")
         self._pool = connections()
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
@@ -208,7 +208,7 @@ class Gateway:
         """An answer that is passed on as it comes."""
         reader = answered.offer.provider.reader(asked.route, asked.usage_asked)
         try:
-            relay = Relay(answered, reader, finish)
+            relay = Relay(answered, reader, finish, drain=self.settings.on_disconnect == "drain")
         except BaseException as error:
             outcome = "failure" if isinstance(error, TollgateError) else "cancelled"
             finish.book(answered.failed, answered.offer, answered.upstream.status, outcome)

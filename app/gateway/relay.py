@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import orjson
 
@@ -11,6 +14,9 @@ from app.errors import ProviderFailed
 from app.gateway.call import Answered
 from app.gateway.finish import Finish
 from app.providers.base import StreamReader
+
+# A stream that nobody listens to is not read for ever.
+LONGEST_DRAIN_SECONDS = 300
 
 log = logging.getLogger(__name__)
 
@@ -22,14 +28,17 @@ class Relay:
     which WSGI servers call even if nothing was ever read.
     """
 
-    def __init__(self, answered: Answered, reader: StreamReader, finish: Finish) -> None:
+    def __init__(self, answered: Answered, reader: StreamReader, finish: Finish, *, drain: bool) -> None:
         """Waits for the provider's first bytes, so that a failure before them still gets an honest status line.
+
+        `drain`: when the client leaves, the rest is read for its usage.
 
         Raises ProviderFailed, ProviderTimedOut; nothing is booked then.
         """
         self._answered = answered
         self._reader = reader
         self._finish = finish
+        self._drain = drain
         self._chunks = answered.upstream.chunks()
         self._first = next(self._chunks, b"")
         if not self._first:
@@ -77,5 +86,21 @@ class Relay:
 
     def close(self) -> None:
         """The response is over. A call that is not booked yet was left by its client."""
+        if self._drain and not self._finish.booked:
+            self._finish.free_slots()
+            threading.Thread(target=self._read_to_the_end, name="drain", daemon=True).start()
+            return
+        self._book("cancelled")
+        self._answered.upstream.close()
+
+    def _read_to_the_end(self) -> None:
+        """Reads on without a reader, so that the call is booked with the usage that the provider charges for."""
+        until = time.monotonic() + LONGEST_DRAIN_SECONDS
+        with suppress(ProviderFailed):
+            for chunk in self._chunks:
+                self._reader.feed(chunk)
+                if self._reader.finished or time.monotonic() > until:
+                    break
+            self._reader.rest()
         self._book("cancelled")
         self._answered.upstream.close()

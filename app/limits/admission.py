@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from app.extensions import redis
 from app.limits.meters import (
     CALLS,
     EPOCH,
@@ -163,6 +164,14 @@ def warm_up(*, at_once: bool = False) -> str:
 def slots_of(meters: Iterable[Meter]) -> list[str]:
     """The Redis keys of the slots that a call on these meters takes."""
     return [slots_key(meter.name) for meter in meters if meter.max_parallel is not None]
+
+
+def free_slots(request_id: str, meters: Iterable[str]) -> None:
+    """Gives back the slots of one call on these meters, and nothing else. Raises redis.RedisError."""
+    with redis.client.pipeline(transaction=False) as pipeline:
+        for meter in meters:
+            pipeline.zrem(slots_key(meter), request_id)
+        pipeline.execute()
 
 
 def renew(lease_ms: int, calls: Iterable[tuple[str, Sequence[str]]]) -> None:
