@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def create_app(given: Settings | None = None, *, database_patience: float = 4.0) -> Flask:
+def create_app(given: Settings | None = None, *, database_patience: float = 4.0, redis_patience: float = 0.25) -> Flask:
     """The application: settings, then extensions, then api. Opens no connection.
 
-    `database_patience` is how many seconds one SQL statement may take; callers must not wait longer for an honest 503.
+    The patiences are how many seconds one SQL statement, and one answer of Redis, may take: whoever calls a model must
+    not wait longer for an honest 503.
 
     Where the environment or config.yaml is wrong, every problem is told in one line on stderr and the process ends.
     """
@@ -25,7 +26,7 @@ def create_app(given: Settings | None = None, *, database_patience: float = 4.0)
     from app.errors import SettingsError  # noqa: PLC0415
 
     try:
-        return assemble(given, database_patience)
+        return assemble(given, database_patience, redis_patience)
     except SettingsError as error:
         # One line a problem instead of a traceback. On this status gunicorn gives up instead of trying for ever.
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))

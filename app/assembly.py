@@ -14,7 +14,7 @@ from app.gateway.pipeline import Gateway
 from app.settings import Settings
 
 
-def assemble(given: Settings | None, database_patience: float) -> Flask:
+def assemble(given: Settings | None, database_patience: float, redis_patience: float) -> Flask:
     """See `app.create_app`."""
     chosen = given or settings.load(os.environ, Path.cwd())
     app = Flask("tollgate", static_folder=None)
@@ -31,7 +31,7 @@ def assemble(given: Settings | None, database_patience: float) -> Flask:
             prepare_sqlite(db.engine)
         else:
             prepare_postgresql(db.engine, database_patience)
-    redis.init_app(chosen.redis_url)
+    redis.init_app(chosen.redis_url, redis_patience)
     celery_init_app(app, chosen.redis_url)
     app.extensions["tollgate"] = Gateway(chosen, app.app_context)
     api.init_app(app)

@@ -21,7 +21,6 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from app.errors import DatabaseUnavailable
 
-REDIS_TIMEOUT_SECONDS = 0.25
 DATABASE_TIMEOUT_SECONDS = 2
 
 
@@ -44,12 +43,12 @@ class Redis:
 
     client: redis_py.Redis
 
-    def init_app(self, url: str) -> None:
-        """Makes the pool; nothing is connected yet, so a Redis that is down does not stop the start."""
+    def init_app(self, url: str, patience: float = 0.25) -> None:
+        """Makes the pool, without connecting: a Redis that is down does not stop the start. `patience` is seconds."""
         self.client = redis_py.Redis.from_url(
             url,
-            socket_timeout=REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+            socket_timeout=patience,
+            socket_connect_timeout=patience,
             retry=None,
             max_connections=10_000,
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from typing import Any, cast
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.beat import EmbeddedService
+from celery.signals import worker_process_init, worker_ready
 
 from app import create_app
 from app.extensions import db
@@ -14,9 +16,18 @@ from worker import budgets, reconcile, retention, schedule, settle, sweep
 __all__ = ["budgets", "celery", "reconcile", "retention", "settle", "sweep"]
 
 # Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
-flask_app = create_app(database_patience=40.0)
+flask_app = create_app(database_patience=40.0, redis_patience=5.0)
 celery: Celery[Any] = flask_app.extensions["celery"]
 celery.conf.beat_schedule = schedule.SCHEDULE
+
+
+@worker_ready.connect
+def start_clock(**_: object) -> None:
+    """The schedule runs in a thread of the worker's own process.
+
+    As the process that `celery worker -B` makes, it could die alone, and nobody would notice.
+    """
+    cast("threading.Thread", EmbeddedService(celery, thread=True)).start()
 
 
 @worker_process_init.connect

@@ -22,7 +22,7 @@ from app.errors import LimitsUnavailable, ModelNotAllowed, NotFound, ProviderFai
 from app.gateway import asked as asking
 from app.gateway.admit import Permit, Stale, admit, meters_of
 from app.gateway.asked import Asked
-from app.gateway.call import Answered, ClientLeft, Failed, NoAnswer, connections, first_answer
+from app.gateway.call import Answered, ClientLeft, NoAnswer, connections, first_answer
 from app.gateway.finish import FIRST_ERROR_STATUS, Finish
 from app.gateway.inflight import InFlight
 from app.gateway.offers import Offer, offer
@@ -101,7 +101,8 @@ class Gateway:
             finish.book(nothing.failed)
             raise nothing.error from nothing
         except BaseException:
-            finish.book([Failed(offers[0], 0)])
+            # The process is told to end while the provider has not answered; it may charge for the call all the same.
+            finish.book([], offers[0], outcome="cancelled")
             raise
         headers = _headers(permit, answered)
         if asked.stream and answered.upstream.headers.get("content-type", "").startswith("text/event-stream"):

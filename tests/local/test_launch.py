@@ -69,7 +69,7 @@ class Launch:
 
     def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def children(self) -> dict[str, int]:
         """Process ids by part."""

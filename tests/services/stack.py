@@ -20,8 +20,8 @@ from app.local.valkey import free_port
 from tests.services.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
-WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--workers", "1", "--graceful-timeout", "2", "app:create_app()"]
-WORKER = ["-m", "celery", "-A", "worker", "worker", "-B", "--concurrency", "1", "--without-mingle", "--without-gossip"]
+WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--workers", "1", "--graceful-timeout", "4", "app:create_app()"]
+WORKER = ["-m", "celery", "-A", "worker", "worker", "--concurrency", "1", "--without-mingle", "--without-gossip"]
 
 
 class Stack:
