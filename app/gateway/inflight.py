@@ -150,6 +150,9 @@ class InFlight:
     def _begin(self) -> None:
         with self._starting:
             if self._thread is None:
+                # Known from the first call on: a Redis that loses it must be noticed, even in the same second.
+                with suppress(LimitsUnavailable):
+                    self._life, _ = _life_of_redis()
                 self._thread = threading.Thread(target=self._run, name="in-flight", daemon=True)
                 self._thread.start()
                 atexit.register(self.close)
@@ -194,21 +197,11 @@ class InFlight:
 
     def _compare_lives(self) -> None:
         """Puts everything back into a Redis that has restarted or was emptied; else forgets what is settled."""
-        try:
-            with redis.client.pipeline(transaction=True) as pipeline:
-                pipeline.info("server")
-                pipeline.get(SETTLED)
-                server, settled = pipeline.execute()
-        except RedisError as error:
-            raise LimitsUnavailable("Redis does not answer.") from error
-        life = (server.get("run_id"), admission.warm_up())
-        if self._life is None:
-            self._life = life
+        life, through = _life_of_redis()
         if life != self._life or not life[1]:
             self._put_back()
             self._life = life
             return
-        through = _order(settled or b"")
         while self._unconfirmed and _order(self._unconfirmed[0].place) <= through:
             self._unconfirmed.popleft()
 
@@ -245,6 +238,21 @@ class InFlight:
         with suppress(LimitsUnavailable):
             self._send_again(self._unsent)
         self._write_to_sql(0)
+
+
+def _life_of_redis() -> tuple[tuple[object, str], tuple[int, ...]]:
+    """Which process and which life of its data Redis is, and up to which place events are settled.
+
+    Raises LimitsUnavailable.
+    """
+    try:
+        with redis.client.pipeline(transaction=True) as pipeline:
+            pipeline.info("server")
+            pipeline.get(SETTLED)
+            server, settled = pipeline.execute()
+    except RedisError as error:
+        raise LimitsUnavailable("Redis does not answer.") from error
+    return (server.get("run_id"), admission.warm_up()), _order(settled or b"")
 
 
 def _has_closed(client: socket.socket) -> bool:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +14,7 @@ from typing import Any, Self
 import pytest
 import redis as redis_py
 import requests
+import sqlalchemy as sa
 
 from tests.journeys.conftest import Person, config_for, user_of
 from tests.journeys.waiting import until
@@ -216,3 +218,48 @@ def test_an_unknown_key_is_told_503_and_not_401_while_sql_is_down(
     own_postgres.process.cont()
     assert (answer.status_code, answer.headers["Retry-After"], took < 8) == (503, "2", True)
     until(lambda: caller.chat("dime").status_code == 200)
+
+
+def test_a_call_that_ends_while_valkey_is_gone_is_in_sql_before_it_returns(
+    parts: tuple[Stack, Valkey], provider: ScriptedProvider, database_url: str, ada: str
+) -> None:
+    stack, valkey = parts
+    caller = user_of(stack, Person(stack.master_key, stack.urls[0]), user_id=ada, max_budget=1)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(caller.chat, "slow-dime", max_tokens=100)
+        until(lambda: provider.in_flight == 1)
+        valkey.kill()
+        assert answer.result().status_code == 200
+    until(lambda: rows_in_sql(database_url, ada) == 1, seconds=12)
+    stack.kill(0)
+    valkey.start()
+    admin = Person(stack.master_key, stack.urls[1])
+    until(lambda: admin.get("/user/info", user_id=ada).json()["user_info"]["spend"] == 0.1, seconds=10)
+
+
+def rows_in_sql(url: str, user_id: str) -> int:
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        query = sa.text("SELECT count(*) FROM ledger WHERE user_id = :user_id")
+        found = int(connection.execute(query, {"user_id": user_id}).scalar_one())
+    engine.dispose()
+    return found
+
+
+def test_an_emptied_valkey_lets_nobody_past_a_budget(
+    parts: tuple[Stack, Valkey], provider: ScriptedProvider, ada: str
+) -> None:
+    stack, valkey = parts
+    admin = Person(stack.master_key, stack.urls[0])
+    caller = user_of(stack, admin, user_id=ada, max_budget=1)
+    caller.chat("dime", max_tokens=100)
+    until(lambda: admin.get("/user/info", user_id=ada).json()["user_info"]["spend"] == 0.1)
+    with Crowd([caller.at(stack.urls[number % 2]) for number in range(12)]) as crowd:
+        until(lambda: len(provider.calls) >= 4)
+        with redis_py.Redis.from_url(valkey.url) as client:
+            client.flushall()
+        until(lambda: admin.get("/user/info", user_id=ada).json()["user_info"]["spend"] >= 1, seconds=20)
+    check(crowd)
+    time.sleep(2)
+    spend = admin.get("/user/info", user_id=ada).json()["user_info"]["spend"]
+    assert (spend, len(provider.calls)) == (1.0, 10)
