@@ -96,8 +96,6 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
             "socket_timeout": 2,
             "socket_connect_timeout": 2,
         },
-        # The schedule is read from code at every start, so nothing needs to be kept in a file.
-        "beat_scheduler": "celery.beat:Scheduler",
         "timezone": "UTC",
     }
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any, cast
 
 from celery import Celery
-from celery.beat import EmbeddedService
+from celery.beat import EmbeddedService, Scheduler
 from celery.signals import worker_process_init, worker_ready
 
 from app import create_app
@@ -25,9 +25,10 @@ celery.conf.beat_schedule = schedule.SCHEDULE
 def start_clock(**_: object) -> None:
     """The schedule runs in a thread of the worker's own process.
 
-    As the process that `celery worker -B` makes, it could die alone, and nobody would notice.
+    As the process that `celery worker -B` makes, it could die alone, and nobody would notice. It is read from code at
+    every start, so nothing is kept in a file.
     """
-    cast("threading.Thread", EmbeddedService(celery, thread=True)).start()
+    cast("threading.Thread", EmbeddedService(celery, thread=True, scheduler_cls=Scheduler)).start()
 
 
 @worker_process_init.connect

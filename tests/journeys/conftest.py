@@ -77,6 +77,9 @@ def config_for(provider: ScriptedProvider) -> dict[str, Any]:
         costs = {"input_cost_per_token": 0, "output_cost_per_token": 0.001}
         return {"model_name": name, "litellm_params": params | costs, "model_info": info}
 
+    # Five cents a call, for ten tokens in and twenty out, whatever cap is stated.
+    wordy = openai("wordy", "tokens-10-20-slow-0.3")
+    wordy["litellm_params"] |= {"input_cost_per_token": 0.001, "output_cost_per_token": 0.002}
     azure = {
         "model": "azure/gpt-4o",
         "api_base": "os.environ/AZURE_API_BASE",
@@ -93,6 +96,7 @@ def config_for(provider: ScriptedProvider) -> dict[str, Any]:
             openai("stream", "tokens-5-10-chunks-10-gap-0.1"),
             openai("beta", "tokens-1-1", access_groups=["beta-models"]),
             openai("broken", "status-500"),
+            wordy,
             openai("scripted", "scripted"),
             openai("hasty", "scripted", timeout=1),
         ]

@@ -36,6 +36,16 @@ def test_twelve_calls_in_a_row_without_a_pause_are_all_answered(person: Callable
     assert Counter(caller.chat("dime").status_code for _ in range(12)) == {200: 12}
 
 
+def test_eight_calls_at_once_to_a_provider_that_ignores_its_cap_do_not_pass_the_budget(
+    stack: Stack, admin: Person, person: Callable[..., Person], provider: ScriptedProvider, ada: str
+) -> None:
+    caller = person(user_id=ada, max_budget=0.1)
+    told = at_once(8, lambda number: caller.at(stack.urls[number % 2]).chat("wordy", max_tokens=1))
+    assert told == {200: 2, 429: 6}
+    until(lambda: spend(admin, ada) == 0.1)
+    assert len(provider.calls) == 2
+
+
 def test_spend_is_not_lost_when_everything_is_killed_after_three_calls(own_stack: Stack) -> None:
     admin = Person(own_stack.master_key, own_stack.urls[0])
     caller = user_of(own_stack, admin, user_id="ada", max_budget=0.4)
