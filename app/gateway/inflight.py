@@ -257,7 +257,7 @@ def _life_of_redis() -> tuple[tuple[object, str], tuple[int, ...]]:
 
 def _has_closed(client: socket.socket) -> bool:
     """Whether the other side has closed the connection. Reads nothing and waits for nothing; Linux only."""
-    if not hasattr(socket, "TCP_INFO"):
+    if not hasattr(socket, "TCP_INFO") or client.family not in {socket.AF_INET, socket.AF_INET6}:
         return False
     try:
         state = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
