@@ -42,10 +42,14 @@ def post(session: Session, events: Sequence[tuple[CallEvent, int | None]]) -> No
     All in key order, so that no two postings wait for each other in a circle. Each event comes with the cost of an
     abandoned call (nano-dollars), or None for a call that was finished.
     """
-    rows = _one_of_each(row for event, abandoned in events for row in rows_of(event, abandoned))
+    first: dict[str, tuple[CallEvent, int | None]] = {}
+    for event, abandoned in events:
+        # A call that was given up for dead and ends after all has two events; the first decides, as between batches.
+        first.setdefault(event.request_id, (event, abandoned))
+    rows = _in_key_order(row for event, abandoned in first.values() for row in rows_of(event, abandoned))
     new = _insert_new(session, rows)
     added: dict[Window, int] = defaultdict(int)
-    by_request = {event.request_id: windows(event) for event, _ in reversed(events)}
+    by_request = {request_id: windows(event) for request_id, (event, _) in first.items()}
     for row in new:
         for window in by_request[row["request_id"]]:
             added[window] += row["cost"]
@@ -125,15 +129,9 @@ def _insert(session: Session, table: type[Any]) -> Any:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def _one_of_each(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """In key order, so that two workers that post the same rows take their locks in the same order.
-
-    Of rows with one key the first counts, as it does between batches: what is added must be what is written.
-    """
-    by_key: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in rows:
-        by_key.setdefault((row["request_id"], row["attempt"]), row)
-    return [row for _, row in sorted(by_key.items(), key=lambda item: item[0])]
+def _in_key_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Two workers that post the same rows take their locks in the same order."""
+    return sorted(rows, key=lambda row: (row["request_id"], row["attempt"]))
 
 
 def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

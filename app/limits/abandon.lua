@@ -26,8 +26,8 @@ for _, id in ipairs(dead) do
         local name = meter[1] .. '@' .. string.format('%.0f', meter[2])
         redis.call('HDEL', 'tollgate:holds:' .. name, 'h' .. id)
         redis.call('HINCRBY', 'tollgate:budget:' .. name, 'held', '-' .. holds[m])
-        if cost > 0 then
-          redis.call('HSET', 'tollgate:holds:' .. name, 'd' .. id, text)
+        -- A call that was put back after it had been given up has its cost standing already.
+        if cost > 0 and redis.call('HSETNX', 'tollgate:holds:' .. name, 'd' .. id, text) == 1 then
           redis.call('HINCRBY', 'tollgate:budget:' .. name, 'due', text)
         end
         redis.call('PEXPIRE', 'tollgate:budget:' .. name, ARGV[2])

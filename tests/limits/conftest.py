@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from app.extensions import redis
 from app.limits import admission
+
+# More and longer stories: pytest tests/limits/test_stateful.py --hypothesis-profile=long
+LONG = "long"
+settings.register_profile(LONG, max_examples=800, stateful_step_count=80, deadline=None)
 
 
 @pytest.fixture
