@@ -76,6 +76,20 @@ def test_a_request_ages_out_after_a_minute_and_not_before() -> None:
     assert ask("r3", one).reason == "permit"
 
 
+def test_a_limit_that_was_lowered_waits_until_the_requests_are_fewer() -> None:
+    for number in range(4):
+        ask(f"r{number}", Meter("key:k1", rpm=4))
+        pass_time(10_000)
+    # They are 40, 30, 20 and 10 seconds old, and only one may be left.
+    assert ask("r4", TWO_REQUESTS).wait_ms == pytest.approx(40_000, abs=500)
+
+
+def test_a_call_that_asks_again_because_an_answer_was_lost_takes_nothing_twice() -> None:
+    both = Meter("key:k1", rpm=5, tpm=100)
+    assert [ask("r1", both).reason for _ in range(2)] == ["permit", "permit"]
+    assert (total(both), store().zcard(requests_key("key:k1"))) == (10, 1)
+
+
 def test_a_limit_of_no_requests_can_never_be_waited_for() -> None:
     refused = ask("r1", Meter("key:k1", rpm=0))
     assert (refused.reason, refused.wait_ms) == ("rpm", None)
