@@ -47,6 +47,8 @@ class TollgateError(Exception):
         super().__init__(message)
         self.message = message
         self.param = param
+        # Of a model call that got as far as its limits: how those on requests and tokens stand, as headers.
+        self.rates: dict[str, str] = {}
 
     def details(self) -> dict[str, Any]:
         """Fields that stand in the error beside message, type, param and code."""
@@ -174,8 +176,6 @@ class LimitReached(TollgateError):
         self.current = current
         self.resets_at = resets_at
         self.retry_after = retry_after
-        # How the limits on requests and tokens stand, as headers.
-        self.rates: dict[str, str] = {}
 
     def details(self) -> dict[str, Any]:
         """Which limit it was, where it stands and when it opens again."""
@@ -192,8 +192,8 @@ class LimitReached(TollgateError):
         `x-should-retry` is read by OpenAI's and Anthropic's clients.
         """
         if self.retry_after is None:
-            return self.rates | {"x-should-retry": "false"}
-        return self.rates | {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
+            return {"x-should-retry": "false"}
+        return {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
 
 
 class BudgetExceeded(LimitReached):

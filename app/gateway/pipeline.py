@@ -82,6 +82,14 @@ class Gateway:
         caller = self._callers.find(secret)
         asked = asking.parse(request.route, request.body, request.model)
         permit, offers = self._admit(caller, secret, asked)
+        try:
+            return self._admitted(request, asked, permit, offers)
+        except TollgateError as error:
+            error.rates = permit.rates
+            raise
+
+    def _admitted(self, request: Request, asked: Asked, permit: Permit, offers: list[Offer]) -> Answer:
+        """The answer to an admitted call, which is booked whatever happens. Raises any TollgateError."""
         running = self._in_flight.start(permit.event, permit.meters, permit.tokens, request.client)
         finish = Finish(asked, running, self._in_flight)
         try:

@@ -150,6 +150,14 @@ def test_every_answer_says_how_the_limits_stand(person: Callable[..., Person], s
     assert told["x-ratelimit-reset-tokens"] in {"1m0s", "1m1s"}
 
 
+def test_a_provider_that_drops_the_call_is_told_with_the_limits_too(
+    person: Callable[..., Person], provider: ScriptedProvider
+) -> None:
+    provider.script.append({"drop": True})
+    failed = person(rpm_limit=5).chat("scripted")
+    assert (failed.status_code, failed.headers["x-ratelimit-remaining-requests"]) == (502, "4")
+
+
 def test_answers_to_those_without_such_limits_say_nothing_of_them(person: Callable[..., Person]) -> None:
     assert not [name for name in person(max_budget=1).chat("dime").headers if "ratelimit" in name.lower()]
 
