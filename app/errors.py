@@ -15,6 +15,8 @@
     │   ├── BudgetExceeded         429  settled spend has reached the budget
     │   ├── BudgetHeld             429  the money left is held by calls in flight
     │   ├── BudgetTooSmall         429  a strict budget cannot cover the stated output cap
+    │   ├── RequestRateReached     429  as many requests in the last minute as may be
+    │   ├── TokenRateReached       429  the call's tokens do not fit into the minute
     │   └── ParallelLimitReached   429
     ├── UnpricedModel              403  a budget cannot be kept on a model without a price
     ├── ProviderFailed             502  no deployment gave an answer
@@ -45,6 +47,8 @@ class TollgateError(Exception):
         super().__init__(message)
         self.message = message
         self.param = param
+        # Of a model call that got as far as its limits: how those on requests and tokens stand, as headers.
+        self.rates: dict[str, str] = {}
 
     def details(self) -> dict[str, Any]:
         """Fields that stand in the error beside message, type, param and code."""
@@ -211,6 +215,18 @@ class BudgetTooSmall(LimitReached):
 
     type = "budget_exceeded"
     code = "budget_too_small"
+
+
+class RequestRateReached(LimitReached):
+    """As many requests were made in the last 60 seconds as may be."""
+
+    code = "rpm_limit"
+
+
+class TokenRateReached(LimitReached):
+    """The call's tokens do not fit into what the last 60 seconds have left, or into any minute at all."""
+
+    code = "tpm_limit"
 
 
 class ParallelLimitReached(LimitReached):

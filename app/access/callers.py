@@ -24,7 +24,10 @@ MASTER_KEY_ID = "master"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one meter as they are set: nano-dollars, a window such as "30d" counted from `since`, calls."""
+    """The limits of one meter as they are set: nano-dollars, a window such as "30d" counted from `since`, calls.
+
+    `rpm` and `tpm` are requests and tokens in any 60 seconds. None: no limit.
+    """
 
     meter: str
     max_budget: int | None
@@ -32,6 +35,8 @@ class Limits:
     budget_duration: str | None
     since: datetime
     max_parallel: int | None
+    rpm: int | None
+    tpm: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,4 +200,6 @@ def _limits(meter: str, row: VirtualKey | User) -> Limits:
         budget_duration=row.budget_duration,
         since=row.created_at,
         max_parallel=row.max_parallel_requests,
+        rpm=row.rpm_limit,
+        tpm=row.tpm_limit,
     )

@@ -24,7 +24,7 @@ CUSTOM_KEY = re.compile(r"sk-[!-~]{13,197}")
 HASH = re.compile(r"[0-9a-f]{64}")
 COLUMNS = (
     *("key_alias", "user_id", "models", "max_budget", "strict", "budget_duration"),
-    *("max_parallel_requests", "metadata", "blocked"),
+    *("max_parallel_requests", "rpm_limit", "tpm_limit", "metadata", "blocked"),
 )
 # What null means for the columns that cannot be null.
 NOTHING: dict[str, Callable[[], Any]] = {

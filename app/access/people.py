@@ -18,7 +18,7 @@ from app.models import User, VirtualKey
 
 COLUMNS = (
     *("user_email", "user_alias", "user_role", "models", "max_budget", "strict", "budget_duration"),
-    *("max_parallel_requests", "metadata"),
+    *("max_parallel_requests", "rpm_limit", "tpm_limit", "metadata"),
 )
 # The fields of /user/new that are about the key which is made with the user.
 KEY_FIELDS = ("key", "key_alias", "duration")

@@ -134,7 +134,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
 
     def handle_tollgate_error(self, error: TollgateError) -> ResponseReturnValue:
         """An error raised on purpose."""
-        return error.body(), error.status, error.headers()
+        return error.body(), error.status, error.headers() | error.rates
 
     def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
         """An error of Flask's, or an unexpected one, which Flask has logged and of which nothing is told."""

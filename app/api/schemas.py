@@ -39,7 +39,6 @@ NOT_YET = frozenset(
         "policies",
         "project_id",
         "prompts",
-        "rpm_limit",
         "rpm_limit_type",
         "send_invite_email",
         "soft_budget",
@@ -50,7 +49,6 @@ NOT_YET = frozenset(
         "temp_budget_expiry",
         "temp_budget_increase",
         "tpd_limit",
-        "tpm_limit",
         "tpm_limit_type",
     ]
 )
@@ -111,6 +109,20 @@ class LimitsSchema(Schema):
         allow_none=True,
         metadata=says("How many calls may run at the same time. Null: no limit.", example=10),
     )
+    rpm_limit = Count(
+        strict=True,
+        allow_none=True,
+        metadata=says("How many requests may be made in any 60 seconds. 0: none. Null: no limit.", example=60),
+    )
+    tpm_limit = Count(
+        strict=True,
+        allow_none=True,
+        metadata=says(
+            "How many tokens, input and output together, may be used in any 60 seconds: as estimated when a call is "
+            "let in, and as used when it has ended. 0: none. Null: no limit.",
+            example=100_000,
+        ),
+    )
     metadata = Metadata(metadata=says("A JSON object of your own; it is kept and shown, nothing else."))
 
 
@@ -126,6 +138,12 @@ class ShownLimitsSchema(AnswerSchema):
     budget_reset_at = Moment(allow_none=True, metadata=says("When the present window ends (UTC); null: never."))
     max_parallel_requests = fields.Integer(
         allow_none=True, metadata=says("How many calls may run at the same time; null: no limit.")
+    )
+    rpm_limit = fields.Integer(
+        allow_none=True, metadata=says("How many requests may be made in any 60 seconds; null: no limit.")
+    )
+    tpm_limit = fields.Integer(
+        allow_none=True, metadata=says("How many tokens may be used in any 60 seconds; null: no limit.")
     )
     metadata = fields.Dict(metadata=says("The JSON object that was sent."))
     created_at = Moment(metadata=says("When it was made (UTC)."))

@@ -19,13 +19,14 @@ from app.errors import (
     ParallelLimitReached,
     UnpricedModel,
 )
+from app.gateway import rates
 from app.gateway.asked import Asked
 from app.gateway.offers import Offer, dearest, largest_cap
 from app.ledger import balances
 from app.ledger.event import CallEvent
 from app.limits import admission
 from app.limits.admission import Verdict
-from app.limits.meters import Meter
+from app.limits.meters import Meter, Tokens
 
 # How long a call that waits for held money sleeps between two looks, in seconds: it grows from one to the other.
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.15
@@ -43,13 +44,16 @@ class Stale(Exception):
 class Permit:
     """What an admitted call holds. `left` is what the tightest budget has left, nano-dollars (None: no budget).
 
-    `stated_cap` is the output cap (tokens) that the gateway states because a strict budget allows no more.
+    `stated_cap` is the output cap (tokens) that the gateway states because a strict budget allows no more. `tokens` is
+    what the call is reckoned with; `rates` are the headers that say how limits on requests and tokens stand.
     """
 
     event: CallEvent
     meters: tuple[Meter, ...]
     left: int | None
     stated_cap: int | None
+    tokens: Tokens
+    rates: dict[str, str]
 
 
 def meters_of(caller: Caller, now: float) -> tuple[Meter, ...]:
@@ -62,7 +66,16 @@ def _meter(limits: Limits, now: float) -> Meter:
     if limits.budget_duration is not None:
         window = durations.window_at(limits.budget_duration, limits.since, datetime.fromtimestamp(now, UTC))
         start, end = window.start, window.end
-    return Meter(limits.meter, limits.max_budget, limits.strict, start, end, limits.max_parallel)
+    return Meter(
+        name=limits.meter,
+        max_budget=limits.max_budget,
+        strict=limits.strict,
+        window_start=start,
+        resets_at=end,
+        max_parallel=limits.max_parallel,
+        rpm=limits.rpm,
+        tpm=limits.tpm,
+    )
 
 
 def counted_in(meters: Sequence[Meter]) -> list[list[object]]:
@@ -97,14 +110,17 @@ def admit(
     _check_priced(caller, offers, asked, unpriced)
     while True:
         meters = meters_of(caller, time.time())
-        limited = tuple(meter for meter in meters if meter.max_budget is not None or meter.max_parallel is not None)
+        limited = tuple(meter for meter in meters if meter.has_limits())
+        tokens = rates.reckoned(limited, offers, asked, cap)
         estimate = dearest(offers, asked.route, asked.input_bound, cap or asked.output_cap, asked.choices)
         event = draft(estimate, counted_in(meters))
-        verdict = admission.admit(event.request_id, limited, caller.policies, estimate, lease_ms, event.to_bytes())
+        verdict = admission.admit(
+            event.request_id, limited, caller.policies, estimate, lease_ms, event.to_bytes(), tokens
+        )
         match verdict.reason:
             case "permit":
                 left = None if verdict.meter is None else verdict.left
-                return Permit(event, limited, left, cap)
+                return Permit(event, limited, left, cap, tokens, rates.headers(verdict))
             case "stale":
                 raise Stale
             case "cold":
@@ -117,7 +133,7 @@ def admit(
                 time.sleep(nap * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the waiting, keeps no secret
                 nap = min(nap * 1.5, LONGEST_NAP)
             case _:
-                raise refusal(verdict)
+                raise refusal(verdict, tokens)
 
 
 def _warm_up(deadline: float) -> None:
@@ -163,14 +179,23 @@ def _fitting_cap(verdict: Verdict, asked: Asked, offers: Sequence[Offer]) -> int
         return cap
     # Nothing is in flight, so what is taken is the cost of finished calls that the worker is about to book.
     error = _limit_error(BudgetTooSmall, verdict, verdict.spend + verdict.taken)
+    error.rates = rates.headers(verdict)
     error.message += f" {money.shown(verdict.left)} is left, which covers at most {cap} output tokens for this request."
     raise error
 
 
-def refusal(verdict: Verdict) -> LimitReached:
-    """The error that a refused caller sees."""
+def refusal(verdict: Verdict, tokens: Tokens) -> LimitReached:
+    """The error that a refused caller sees; `tokens` is what the call was reckoned with."""
+    error = _refusal(verdict, tokens)
+    error.rates = rates.headers(verdict)
+    return error
+
+
+def _refusal(verdict: Verdict, tokens: Tokens) -> LimitReached:
     meter = verdict.meter
     assert meter is not None  # noqa: S101 - a refusal always names its meter
+    if verdict.reason in {"rpm", "tpm"}:
+        return rates.refusal(verdict, meter, _whose(meter), tokens)
     if verdict.reason == "parallel":
         return ParallelLimitReached(
             f"{_whose(meter)} already has {verdict.taken} of {meter.max_parallel} parallel requests running.",

@@ -62,10 +62,12 @@ class Finish:
         self.booked = True
         if self._running.left:
             outcome = "cancelled"
+        tokens = 0
         attempts = [_attempt(one.offer, "failure", one.status, NO_USAGE, "none") for one in failed]
         if offer is not None:
             usage, source = self._usage(status, counts, text_bytes)
             attempts.append(_attempt(offer, outcome, status, usage, source))
+            tokens = usage.input + usage.output
             self.cost = 0 if offer.price is None else cost_of(offer.price, usage)
         event = replace(
             self._running.event,
@@ -73,7 +75,7 @@ class Finish:
             first_byte_ms=self._first_byte_ms,
             ended_ms=int(time.time() * 1000),
         )
-        self._in_flight.end(event, self._running.meters, self.cost)
+        self._in_flight.end(event, self._running.meters, self.cost, tokens)
 
     def _usage(self, status: int, counts: Counts | None, text_bytes: int) -> tuple[Usage, str]:
         """Usage in the order in which it is believed: the provider's, else counted; an error uses nothing."""

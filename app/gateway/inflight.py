@@ -26,7 +26,7 @@ from app.extensions import redis, write_transaction
 from app.ledger import post
 from app.ledger.event import CallEvent
 from app.limits import admission
-from app.limits.meters import SETTLED, Meter
+from app.limits.meters import SETTLED, Meter, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +50,17 @@ class Connection(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Running:
-    """One admitted call. `client` is the caller's socket where it is known, `connection` the provider's while in use.
+    """One admitted call, reckoned with `tokens`; `since` is on the clock of time.monotonic().
 
-    `left` says that the client has gone, and that the connection was closed because of it.
+    `client` is the caller's socket where it is known, `connection` the provider's while in use. `left` says that the
+    client has gone, and that the connection was closed because of it.
     """
 
     event: CallEvent
     meters: tuple[Meter, ...]
+    tokens: Tokens
     client: socket.socket | None
+    since: float = field(default_factory=time.monotonic)
     connection: Connection | None = None
     left: bool = False
 
@@ -71,14 +74,15 @@ class Running:
 
 @dataclass(slots=True, eq=False)
 class Ending:
-    """How a call ended: its cost in nano-dollars and its event; `place` is where Redis has it, b"" where it does not.
+    """How a call ended: its cost in nano-dollars, the tokens it used, its event.
 
-    No event: nothing is booked and everything given back.
+    `place` is where Redis has the event, b"" where it does not. No event: nothing is booked and everything given back.
     """
 
     request_id: str
     meters: tuple[Meter, ...]
     cost: int = 0
+    tokens: int = 0
     event: CallEvent | None = None
     place: bytes = b""
     since: float = field(default_factory=time.monotonic)
@@ -109,17 +113,19 @@ class InFlight:
         self._starting = threading.Lock()
         self._closed = threading.Event()
 
-    def start(self, event: CallEvent, meters: tuple[Meter, ...], client: socket.socket | None) -> Running:
+    def start(
+        self, event: CallEvent, meters: tuple[Meter, ...], tokens: Tokens, client: socket.socket | None
+    ) -> Running:
         """From now on the call's lease is renewed and its client watched."""
-        running = self._running[event.request_id] = Running(event, meters, client)
+        running = self._running[event.request_id] = Running(event, meters, tokens, client)
         if self._thread is None:
             self._begin()
         return running
 
-    def end(self, event: CallEvent, meters: tuple[Meter, ...], cost: int) -> None:
+    def end(self, event: CallEvent, meters: tuple[Meter, ...], cost: int, tokens: int) -> None:
         """Tells Redis, now if it answers, and again and again until it does if not. Never raises for Redis."""
         self._running.pop(event.request_id, None)
-        ending = Ending(event.request_id, meters, cost, event)
+        ending = Ending(event.request_id, meters, cost, tokens, event)
         try:
             self._tell(ending)
         except LimitsUnavailable:
@@ -140,7 +146,7 @@ class InFlight:
 
     def _tell(self, ending: Ending) -> None:
         event = b"" if ending.event is None else ending.event.to_bytes()
-        ended = admission.finish(ending.request_id, ending.meters, ending.cost, event)
+        ended = admission.finish(ending.request_id, ending.meters, ending.cost, event, ending.tokens)
         if ending.event is not None:
             ending.place = ended.place
             self._unconfirmed.append(ending)
@@ -209,7 +215,15 @@ class InFlight:
         """Whatever Redis still knows is not changed by being told again."""
         for call in list(self._running.values()):
             event = call.event
-            admission.restore(event.request_id, call.meters, event.hold, self._lease_ms, event.to_bytes())
+            admission.restore(
+                event.request_id,
+                call.meters,
+                event.hold,
+                self._lease_ms,
+                event.to_bytes(),
+                call.tokens,
+                int((time.monotonic() - call.since) * 1000),
+            )
         again = list(self._unconfirmed)
         self._unconfirmed.clear()
         self._unsent.extend(again)

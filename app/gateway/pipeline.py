@@ -82,7 +82,15 @@ class Gateway:
         caller = self._callers.find(secret)
         asked = asking.parse(request.route, request.body, request.model)
         permit, offers = self._admit(caller, secret, asked)
-        running = self._in_flight.start(permit.event, permit.meters, request.client)
+        try:
+            return self._admitted(request, asked, permit, offers)
+        except TollgateError as error:
+            error.rates = permit.rates
+            raise
+
+    def _admitted(self, request: Request, asked: Asked, permit: Permit, offers: list[Offer]) -> Answer:
+        """The answer to an admitted call, which is booked whatever happens. Raises any TollgateError."""
+        running = self._in_flight.start(permit.event, permit.meters, permit.tokens, request.client)
         finish = Finish(asked, running, self._in_flight)
         try:
             answered = first_answer(
@@ -222,6 +230,7 @@ class Gateway:
 
 def _headers(permit: Permit, answered: Answered) -> dict[str, str]:
     headers = {name: value for name in PASSED_HEADERS if (value := answered.upstream.headers.get(name)) is not None}
+    headers |= permit.rates
     headers["x-request-id"] = permit.event.request_id
     if permit.left is not None:
         headers["x-tollgate-budget-left"] = f"{money.to_json(permit.left):.9f}"

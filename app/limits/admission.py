@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from app.extensions import redis
 from app.limits.meters import (
@@ -21,9 +21,13 @@ from app.limits.meters import (
     WAKE,
     WARMING,
     Meter,
+    Tokens,
+    amounts_key,
     budget_key,
     holds_key,
+    requests_key,
     slots_key,
+    tokens_key,
 )
 from app.limits.scripts import Argument, Script
 
@@ -36,11 +40,24 @@ WAKE_MS = 1000
 # know.
 WARM_UP_MS = 1500
 
-Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "held", "short", "parallel"]
+Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "rpm", "tpm", "held", "short", "parallel"]
 
 _admit, _finish, _renew = Script("admit"), Script("finish"), Script("renew")
 _seed, _settled, _abandon = Script("seed"), Script("settled"), Script("abandon")
 _restore, _warm = Script("restore"), Script("warm")
+NO_TOKENS = Tokens()
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The limit on requests or on tokens with the least left; `reset_ms` None: it never opens.
+
+    `reset_ms` is when the oldest of the last minute ages out or, for the limit that refused, when the call would fit.
+    """
+
+    limit: int
+    left: int
+    reset_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +71,11 @@ class Verdict:
     exceeded  `meter`'s settled `spend` has reached its budget
     held      what is left of `meter`'s budget is taken by calls in flight or not settled yet (`taken`)
     short     a strict budget with nothing in flight has `left` left, less than the estimate
+    rpm       `meter` has made `taken` requests in the last minute; one fits in `wait_ms` (None: never)
+    tpm       `meter` has used `taken` tokens in the last minute; the call fits in `wait_ms` (None: never)
     parallel  all of `meter`'s slots are taken (`taken`)
+
+    `requests` and `tokens` are None where nothing limits them.
     """
 
     reason: Reason
@@ -62,6 +83,9 @@ class Verdict:
     spend: int = 0
     taken: int = 0
     left: int = 0
+    wait_ms: int | None = None
+    requests: Rate | None = None
+    tokens: Rate | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +105,17 @@ def admit(
     estimate: int,
     lease_ms: int,
     template: bytes,
+    tokens: Tokens = NO_TOKENS,
 ) -> Verdict:
     """One call against every meter on its path, all or nothing; may be repeated with the same request id.
 
     `policies` are (Redis key, policy version) pairs; `estimate` is nano-dollars; `template` is the event that is
-    booked should this process die. Raises LimitsUnavailable.
+    booked should this process die; `tokens` counts where they are limited. Raises LimitsUnavailable.
     """
     keys = [CALLS, TEMPLATES, EPOCH, *(key for key, _ in policies)]
-    arguments: list[Argument] = [request_id, estimate, lease_ms, template, IDLE_MS, len(policies)]
-    arguments += [version for _, version in policies]
+    with_rpm, with_tpm = _with_rates(meters)
+    arguments: list[Argument] = [request_id, estimate, lease_ms, template, IDLE_MS]
+    arguments += [len(policies), len(meters), len(with_rpm), *(version for _, version in policies)]
     for meter in meters:
         keys += [
             budget_key(meter.name, meter.window_start),
@@ -101,22 +127,51 @@ def admit(
             "1" if meter.strict else "0",
             "" if meter.max_parallel is None else meter.max_parallel,
         ]
-    answer = _admit(keys, arguments)
-    return _verdict(answer, meters)
+    keys += _rate_keys(with_rpm, with_tpm)
+    arguments += [meter.rpm or 0 for meter in with_rpm]
+    for meter in with_tpm:
+        arguments += [meter.tpm or 0, tokens.needed_of(meter.tpm or 0)]
+    return _verdict(_admit(keys, arguments), meters, with_rpm, with_tpm)
 
 
-def _verdict(answer: list[bytes | int], meters: Sequence[Meter]) -> Verdict:
-    reason: Reason = answer[0].decode()  # type: ignore[union-attr,assignment]
+def _with_rates(meters: Sequence[Meter]) -> tuple[list[Meter], list[Meter]]:
+    """Those that limit requests, and those that limit tokens."""
+    return [meter for meter in meters if meter.rpm is not None], [meter for meter in meters if meter.tpm is not None]
+
+
+def _rate_keys(with_rpm: Iterable[Meter], with_tpm: Iterable[Meter]) -> list[str]:
+    keys = [requests_key(meter.name) for meter in with_rpm]
+    for meter in with_tpm:
+        keys += [tokens_key(meter.name), amounts_key(meter.name)]
+    return keys
+
+
+def _verdict(
+    answer: list[Any], meters: Sequence[Meter], with_rpm: Sequence[Meter], with_tpm: Sequence[Meter]
+) -> Verdict:
+    reason: Reason = answer[0].decode()
     place = int(answer[1])
-    meter = meters[place - 1] if place and reason != "stale" else None
-    if reason == "permit":
-        return Verdict(reason, meter, left=max(0, int(answer[2])))
-    if reason in {"cold", "stale", "unseeded"} or meter is None:
+    named = {"rpm": with_rpm, "tpm": with_tpm}.get(reason, meters)
+    meter = named[place - 1] if place and reason != "stale" else None
+    if reason in {"cold", "stale", "unseeded"}:
         return Verdict(reason, meter)
+    first, second, rates = int(answer[2]), int(answer[3]), answer[4] or [0] * 6
+    requests = _rate([one.rpm or 0 for one in with_rpm], rates[:3])
+    tokens = _rate([one.tpm or 0 for one in with_tpm], rates[3:])
+    if reason == "permit" or meter is None:
+        return Verdict(reason, meter, left=max(0, first), requests=requests, tokens=tokens)
     if reason == "parallel":
-        return Verdict(reason, meter, taken=int(answer[2]))
-    spend, taken = int(answer[2]), int(answer[3])
-    return Verdict(reason, meter, spend, taken, left=(meter.max_budget or 0) - spend - taken)
+        return Verdict(reason, meter, taken=first, requests=requests, tokens=tokens)
+    if reason in {"rpm", "tpm"}:
+        wait_ms = None if second < 0 else second
+        return Verdict(reason, meter, taken=first, wait_ms=wait_ms, requests=requests, tokens=tokens)
+    left = (meter.max_budget or 0) - first - second
+    return Verdict(reason, meter, first, second, left, requests=requests, tokens=tokens)
+
+
+def _rate(limits: Sequence[int], told: Sequence[int]) -> Rate | None:
+    place, left, reset_ms = told
+    return Rate(limits[place - 1], left, None if reset_ms < 0 else reset_ms) if place else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,29 +182,50 @@ class Ended:
     place: bytes
 
 
-def finish(request_id: str, meters: Sequence[Meter], cost: int, event: bytes) -> Ended:
+def finish(request_id: str, meters: Sequence[Meter], cost: int, event: bytes, tokens: int = 0) -> Ended:
     """Ends a call: event written, slots free, hold turned into cost (nano-dollars). May be repeated.
 
-    An empty `event` gives everything back and books nothing: for a call that never took place. Raises
-    LimitsUnavailable.
+    `tokens` is what it has used. An empty `event` gives everything back and books nothing: for a call that never took
+    place. Raises LimitsUnavailable.
     """
     budgets = [meter for meter in meters if meter.max_budget is not None]
     keys = [CALLS, TEMPLATES, EVENTS, WAKE]
     for meter in budgets:
         keys += [budget_key(meter.name, meter.window_start), holds_key(meter.name, meter.window_start)]
-    keys += slots_of(meters)
-    wake, place = _finish(keys, [request_id, cost, event, IDLE_MS, WAKE_MS, len(budgets)])
+    slots = slots_of(meters)
+    with_rpm, with_tpm = _with_rates(meters)
+    if event:
+        # A request that was made stays counted.
+        with_rpm = []
+    keys += slots + _rate_keys(with_rpm, with_tpm)
+    arguments: list[Argument] = [request_id, cost, event, IDLE_MS, WAKE_MS]
+    wake, place = _finish(keys, [*arguments, len(budgets), len(slots), len(with_rpm), tokens])
     return Ended(bool(wake), place)
 
 
-def restore(request_id: str, meters: Sequence[Meter], hold: int, lease_ms: int, template: bytes) -> None:
-    """Puts a running call back that Redis has lost; nothing happens where it is known. Raises LimitsUnavailable."""
+def restore(
+    request_id: str,
+    meters: Sequence[Meter],
+    hold: int,
+    lease_ms: int,
+    template: bytes,
+    tokens: Tokens = NO_TOKENS,
+    age_ms: int = 0,
+) -> None:
+    """Puts a running call back that Redis has lost; nothing happens where it is known.
+
+    `age_ms` is how long ago it was admitted. Raises LimitsUnavailable.
+    """
     budgets = [meter for meter in meters if meter.max_budget is not None]
     keys = [CALLS, TEMPLATES]
     for meter in budgets:
         keys += [budget_key(meter.name, meter.window_start), holds_key(meter.name, meter.window_start)]
-    keys += slots_of(meters)
-    _restore(keys, [request_id, hold, lease_ms, template, IDLE_MS, len(budgets)])
+    slots = slots_of(meters)
+    with_rpm, with_tpm = _with_rates(meters)
+    keys += slots + _rate_keys(with_rpm, with_tpm)
+    arguments: list[Argument] = [request_id, hold, lease_ms, template, IDLE_MS, len(budgets), len(slots)]
+    needed = [tokens.needed_of(meter.tpm or 0) for meter in with_tpm]
+    _restore(keys, [*arguments, len(with_rpm), age_ms, *needed])
 
 
 def warm_up(*, at_once: bool = False) -> str:

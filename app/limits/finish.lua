@@ -1,11 +1,14 @@
--- Ends one call: the event is written, its slots are free, its hold becomes its real cost until the worker has settled it.
+-- Ends one call: the event is written, its slots are free, its hold becomes its real cost until the worker has settled it,
+-- its tokens count as they were used.
 -- May be repeated: the ledger takes an event once, and a cost is due once.
 --
--- KEYS  1 calls, 2 templates, 3 events, 4 wake, then for each of B budgets: budget, holds; then the slots
+-- KEYS  1 calls, 2 templates, 3 events, 4 wake, then for each of B budgets: budget, holds; then S slots; then R sorted
+--       sets of requests (only for a call that never took place); then for each limit on tokens: tokens, amounts
 -- ARGV  1 request id, 2 cost (nano-dollars), 3 event or "" (a call that never took place: only give back), 4 how long idle
---       counters are kept (ms), 5 how long one wake-up counts (ms), 6 B
+--       counters are kept (ms), 5 how long one wake-up counts (ms), 6 B, 7 S, 8 R, 9 tokens that were used
 -- Gives {1 where the caller has to wake the worker, else 0; the event's place in the stream, or ""}
 local id, cost, event, keep, budgets = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[6])
+local slots, request_limits, tokens = tonumber(ARGV[7]), tonumber(ARGV[8]), event ~= '' and ARGV[9] or '0'
 
 local place = ''
 if event ~= '' then place = redis.call('XADD', KEYS[3], '*', 'e', event) end
@@ -26,7 +29,20 @@ for b = 1, budgets do
     redis.call('PEXPIRE', holds, keep)
   end
 end
-for s = 5 + budgets * 2, #KEYS do redis.call('ZREM', KEYS[s], id) end
+for k = 5 + budgets * 2, 4 + budgets * 2 + slots + request_limits do redis.call('ZREM', KEYS[k], id) end
+for k = 5 + budgets * 2 + slots + request_limits, #KEYS, 2 do
+  -- A call that ran for more than the minute in which its tokens count has none left to correct.
+  local estimate = redis.call('HGET', KEYS[k + 1], id)
+  if estimate then
+    redis.call('HINCRBY', KEYS[k + 1], 'sum', string.format('%.0f', tonumber(tokens) - tonumber(estimate)))
+    if tokens == '0' then
+      redis.call('HDEL', KEYS[k + 1], id)
+      redis.call('ZREM', KEYS[k], id)
+    else
+      redis.call('HSET', KEYS[k + 1], id, tokens)
+    end
+  end
+end
 
 if event ~= '' and redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[5]) then return {1, place} end
 return {0, place}

@@ -20,7 +20,7 @@ class Meter:
 
     `name` is "user:ada" or "key:<id>". `max_budget` is in nano-dollars (None: no budget) and counts in the window that
     began at `window_start` (epoch seconds, 0: ever) and ends at `resets_at` (None: never). `max_parallel` is a number
-    of calls (None: no limit).
+    of calls (None: no limit); `rpm` and `tpm` are requests and tokens in any 60 seconds (None: no limit).
     """
 
     name: str
@@ -29,6 +29,27 @@ class Meter:
     window_start: int = 0
     resets_at: int | None = None
     max_parallel: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+
+    def has_limits(self) -> bool:
+        """Whether admission has to look at it; the spend of the others is counted all the same."""
+        return (self.max_budget, self.max_parallel, self.rpm, self.tpm) != (None, None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a call is reckoned with where tokens are limited.
+
+    `certain` is its input and the output cap that it states; `likely` is that and, where it states no cap, a guess.
+    """
+
+    certain: int = 0
+    likely: int = 0
+
+    def needed_of(self, limit: int) -> int:
+        """What the call needs of a limit: a guess alone never makes it too large for an empty minute."""
+        return max(self.certain, min(self.likely, limit))
 
 
 def budget_key(meter: str, window_start: int) -> str:
@@ -44,3 +65,18 @@ def holds_key(meter: str, window_start: int) -> str:
 def slots_key(meter: str) -> str:
     """Sorted set: request id → the millisecond at which its lease ends."""
     return f"tollgate:slots:{meter}"
+
+
+def requests_key(meter: str) -> str:
+    """Sorted set: request id → the millisecond at which it was admitted."""
+    return f"tollgate:requests:{meter}"
+
+
+def tokens_key(meter: str) -> str:
+    """Sorted set: request id → the millisecond at which it was admitted."""
+    return f"tollgate:tokens:{meter}"
+
+
+def amounts_key(meter: str) -> str:
+    """Hash: request id → its tokens, as reckoned and later as used; "sum" → all of them together."""
+    return f"tollgate:amounts:{meter}"

@@ -33,6 +33,8 @@ class VirtualKey(db.Model):  # type: ignore[name-defined,misc]
     strict: Mapped[bool] = mapped_column(default=False)
     budget_duration: Mapped[str | None] = mapped_column(sa.String(32))
     max_parallel_requests: Mapped[int | None]
+    rpm_limit: Mapped[int | None]
+    tpm_limit: Mapped[int | None]
     metadata_: Mapped[Document] = mapped_column("metadata", default=dict)
     expires: Mapped[OptionalMoment]
     blocked: Mapped[bool] = mapped_column(default=False)

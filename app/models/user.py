@@ -28,6 +28,8 @@ class User(db.Model):  # type: ignore[name-defined,misc]
     strict: Mapped[bool] = mapped_column(default=False)
     budget_duration: Mapped[str | None] = mapped_column(sa.String(32))
     max_parallel_requests: Mapped[int | None]
+    rpm_limit: Mapped[int | None]
+    tpm_limit: Mapped[int | None]
     metadata_: Mapped[Document] = mapped_column("metadata", default=dict)
     created_at: Mapped[Moment] = mapped_column(default=now)
     updated_at: Mapped[Moment] = mapped_column(default=now, onupdate=now)

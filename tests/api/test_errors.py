@@ -42,9 +42,9 @@ def test_an_unknown_query_parameter_is_refused(bare_admin: Ask) -> None:
 @pytest.mark.parametrize(
     ("path", "field", "value"),
     [
-        ("/user/new", "rpm_limit", 5),
+        ("/user/new", "tpd_limit", 5),
         ("/user/new", "teams", ["a"]),
-        ("/key/generate", "tpm_limit", 0),
+        ("/key/generate", "model_tpm_limit", {"m": 0}),
         ("/key/generate", "team_id", "t"),
         ("/key/generate", "aliases", {"a": "b"}),
     ],
@@ -69,6 +69,11 @@ def test_unset_fields_of_other_gateways_are_harmless(admin: Ask) -> None:
         ("max_parallel_requests", -1),
         ("max_parallel_requests", 1.5),
         ("max_parallel_requests", 2**31),
+        ("rpm_limit", -1),
+        ("rpm_limit", 1.5),
+        ("rpm_limit", 2**31),
+        ("tpm_limit", -1),
+        ("tpm_limit", "100"),
         ("duration", "20x"),
         ("duration", "0s"),
         ("budget_duration", "often"),

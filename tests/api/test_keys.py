@@ -83,6 +83,13 @@ def test_an_update_changes_what_is_sent_and_null_clears(admin: Ask) -> None:
     assert changed["metadata"] == {"a": 1}
 
 
+def test_limits_per_minute_are_shown_changed_and_cleared(admin: Ask) -> None:
+    made = admin("/key/generate", {"rpm_limit": 0, "tpm_limit": 1000}).json
+    changed = admin("/key/update", {"key": made["key"], "rpm_limit": 7, "tpm_limit": None}).json
+    shown = admin("/key/info", key=made["key"]).json["info"]
+    assert [(key["rpm_limit"], key["tpm_limit"]) for key in (made, changed, shown)] == [(0, 1000), (7, None), (7, None)]
+
+
 def test_a_key_can_be_updated_by_its_alias(admin: Ask) -> None:
     made = admin("/key/generate", {"key_alias": "first"}).json
     assert admin("/key/update", {"key_alias": "first", "max_budget": 1}).json["token"] == made["token"]

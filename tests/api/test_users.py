@@ -37,6 +37,14 @@ def test_limits_go_to_the_user_and_the_lifetime_to_the_key(admin: Ask) -> None:
     assert (key["max_budget"], key["models"], key["key_alias"], lifetime.seconds) == (None, [], "first", 1200)
 
 
+def test_limits_per_minute_are_the_users_and_not_those_of_the_key(admin: Ask) -> None:
+    admin("/user/new", {"user_id": "ada", "rpm_limit": 5, "tpm_limit": 1000})
+    admin("/user/update", {"user_id": "ada", "tpm_limit": 0})
+    info = admin("/user/info", user_id="ada").json
+    limits = [(limited["rpm_limit"], limited["tpm_limit"]) for limited in (info["user_info"], info["keys"][0])]
+    assert limits == [(5, 0), (None, None)]
+
+
 def test_a_user_can_be_made_without_a_key(admin: Ask) -> None:
     made = admin("/user/new", {"user_id": "ada", "auto_create_key": False}).json
     assert made["key"] == ""

@@ -34,6 +34,7 @@ class Stack:
         self, database_url: str, redis_url: str, config: Mapping[str, Any], web: int = 2, workers: int = 1
     ) -> None:
         self.master_key = "sk-" + secrets.token_urlsafe(24)
+        self.redis_url = redis_url
         self.directory = Path(tempfile.mkdtemp(prefix="tollgate-stack-"))
         (self.directory / "config.yaml").write_text(yaml.safe_dump(dict(config)))
         self._environ = environment(database_url, redis_url, self.directory, self.master_key)
