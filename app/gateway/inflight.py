@@ -205,6 +205,8 @@ class InFlight:
         """Puts everything back into a Redis that has restarted or was emptied; else forgets what is settled."""
         life, through = _life_of_redis()
         if life != self._life or not life[1]:
+            if self._life is not None and life[0] != self._life[0]:
+                _doubt_balances(life[0])
             self._put_back()
             self._life = life
             return
@@ -267,6 +269,14 @@ def _life_of_redis() -> tuple[tuple[object, str], tuple[int, ...]]:
     except RedisError as error:
         raise LimitsUnavailable("Redis does not answer.") from error
     return (server.get("run_id"), admission.warm_up()), _order(settled or b"")
+
+
+def _doubt_balances(run_id: object) -> None:
+    """A Redis that restarts may have lost its last second, and with it balances that SQL has."""
+    try:
+        admission.doubt_balances(str(run_id))
+    except RedisError as error:
+        raise LimitsUnavailable("Redis does not answer.") from error
 
 
 def _has_closed(client: socket.socket) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from app.extensions import redis
 from app.limits.meters import (
+    BUDGETS,
     CALLS,
     EPOCH,
     EVENTS,
@@ -39,6 +40,7 @@ WAKE_MS = 1000
 # How long a Redis without an epoch waits before it admits: longer than the web processes need to put back what they
 # know.
 WARM_UP_MS = 1500
+SCANNED_AT_ONCE = 1000
 
 Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "rpm", "tpm", "held", "short", "parallel"]
 
@@ -226,6 +228,21 @@ def restore(
     arguments: list[Argument] = [request_id, hold, lease_ms, template, IDLE_MS, len(budgets), len(slots)]
     needed = [tokens.needed_of(meter.tpm or 0) for meter in with_tpm]
     _restore(keys, [*arguments, len(with_rpm), age_ms, *needed])
+
+
+def doubt_balances(run_id: str) -> None:
+    """After a restart of Redis: what it says was spent may be older than what SQL says, so it is asked for anew.
+
+    Done once for each run, by whoever notices first. Raises redis.RedisError.
+    """
+    if not redis.client.set(f"tollgate:doubted:{run_id}", "1", nx=True, ex=24 * 3600):
+        return
+    with redis.client.pipeline(transaction=False) as pipeline:
+        for key in redis.client.scan_iter(match=BUDGETS + "*", count=SCANNED_AT_ONCE):
+            pipeline.hdel(key, "spend", "version")
+            if len(pipeline) >= SCANNED_AT_ONCE:
+                pipeline.execute()
+        pipeline.execute()
 
 
 def warm_up(*, at_once: bool = False) -> str:

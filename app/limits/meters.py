@@ -8,6 +8,7 @@ CALLS = "tollgate:calls"
 TEMPLATES = "tollgate:templates"
 EVENTS = "tollgate:events"
 UNREADABLE = "tollgate:events:unreadable"
+BUDGETS = "tollgate:budget:"
 WAKE = "tollgate:wake"
 SETTLED = "tollgate:settled"
 EPOCH = "tollgate:epoch"
@@ -54,7 +55,7 @@ class Tokens:
 
 def budget_key(meter: str, window_start: int) -> str:
     """Hash: spend (settled), version (of spend), held (by calls in flight), due (finished, not settled yet)."""
-    return f"tollgate:budget:{meter}@{window_start}"
+    return f"{BUDGETS}{meter}@{window_start}"
 
 
 def holds_key(meter: str, window_start: int) -> str:

@@ -329,3 +329,20 @@ def test_a_balance_that_limits_nobody_is_told_only_where_redis_has_it() -> None:
     seed(ADA)
     admission.settled([Balance(ADA.name, 0, 7, 1), Balance(KEY.name, 0, 7, 1)], set(), [], [])
     assert (state(ADA)["spend"], state(KEY)) == (7, {})
+
+
+def test_after_a_restart_every_balance_is_asked_for_anew_once() -> None:
+    seed(ADA, spend=5, version=2)
+    admission.doubt_balances("run-1")
+    assert ask("r1", ADA).reason == "unseeded"
+    seed(ADA, spend=50, version=3)
+    admission.doubt_balances("run-1")
+    assert ask("r1", ADA).reason == "permit"
+
+
+def test_a_doubted_balance_keeps_what_is_held_and_due() -> None:
+    seed(ADA)
+    ask("r1", ADA, estimate=30)
+    admission.doubt_balances("run-1")
+    seed(ADA, spend=7, version=1)
+    assert state(ADA) == {"spend": 7, "version": 1, "held": 30}

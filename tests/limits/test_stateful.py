@@ -33,7 +33,7 @@ from app.ledger.balances import Window
 from app.ledger.event import Attempt, CallEvent
 from app.ledger.pricing import Price, Rates
 from app.limits import admission, holds
-from app.limits.admission import Balance, Verdict
+from app.limits.admission import NO_TOKENS, Balance, Verdict
 from app.limits.meters import (
     CALLS,
     EPOCH,
@@ -159,7 +159,7 @@ class Traffic(RuleBasedStateMachine):
     def a_call_comes_and_ends(self, key: str, size: str, cost: str) -> None:
         call = self.ask(key, size, self.processes[0])
         if call is not None:
-            self.processes[0].end(self.ending(call, cost), call.meters, call.cost)
+            self.processes[0].end(self.ending(call, cost), call.meters, call.cost, 0)
             call.state = "ended"
 
     @rule(key=keys, size=estimates, at=which)
@@ -244,7 +244,7 @@ class Traffic(RuleBasedStateMachine):
             assert money_of(window).taken <= budget
             open_ = [one for one in self.calls.values() if one.in_flight or (one.lease_ended and not one.settled)]
             self.last_permit[window] = (budget, [*open_, call])
-        where.start(event, meters, None)
+        where.start(event, meters, NO_TOKENS, None)
         self.calls[event.request_id] = call
         return call
 
@@ -267,7 +267,7 @@ class Traffic(RuleBasedStateMachine):
     @rule(at=which, size=costs, retried=st.booleans())
     def a_call_ends(self, at: int, size: str, retried: bool) -> None:  # noqa: FBT001 - as drawn
         call = self.one_of(self.running(), at)
-        self.where(call).end(self.ending(call, size, retried=retried), call.meters, call.cost)
+        self.where(call).end(self.ending(call, size, retried=retried), call.meters, call.cost, 0)
         call.state = "ended"
 
     @precondition(lambda self: self.running())
@@ -276,7 +276,7 @@ class Traffic(RuleBasedStateMachine):
         call = self.one_of(self.running(), at)
         event = self.ending(call, size)
         admission.finish(event.request_id, call.meters, call.cost, event.to_bytes())
-        self.where(call).end(event, call.meters, call.cost)
+        self.where(call).end(event, call.meters, call.cost, 0)
         call.state = "ended"
 
     @precondition(lambda self: self.running())
@@ -287,7 +287,7 @@ class Traffic(RuleBasedStateMachine):
         down.init_app("redis://127.0.0.1:1/0")
         redis.client = down.client
         try:
-            where.end(self.ending(call, size), call.meters, call.cost)
+            where.end(self.ending(call, size), call.meters, call.cost, 0)
             if for_long:
                 where._unsent[-1].since -= SQL_AFTER_SECONDS
             where.look()
@@ -301,7 +301,7 @@ class Traffic(RuleBasedStateMachine):
         """Its first answer was lost, and the worker may have been quicker than the second try."""
         call = self.one_of(self.ended(), at)
         event = self.ending(call, None)
-        self.where(call)._unsent.append(Ending(event.request_id, call.meters, call.cost, event))
+        self.where(call)._unsent.append(Ending(event.request_id, call.meters, call.cost, event=event))
         call.loose = True
 
     def ending(self, call: Call, size: str | None, *, retried: bool = False) -> CallEvent:
@@ -498,7 +498,7 @@ class Traffic(RuleBasedStateMachine):
     def everything_comes_to_rest(self) -> None:
         self.saved = None
         for call in self.running():
-            self.where(call).end(self.ending(call, "half"), call.meters, call.cost)
+            self.where(call).end(self.ending(call, "half"), call.meters, call.cost, 0)
             call.state = "ended"
         self.the_processes_look_after_their_calls()
         known = {request_id.decode() for request_id in store().zrange(CALLS, 0, -1)}
