@@ -29,6 +29,16 @@ model_list:
 """
 
 
+end_with_us = end_with_parent()
+
+
+def at_a_terminal() -> None:
+    """Ctrl-C counts, also where the tests themselves run in the background of a shell, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if end_with_us is not None:
+        end_with_us()
+
+
 class Launch:
     """One run, with a home and a config.yaml of its own."""
 
@@ -50,7 +60,7 @@ class Launch:
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
-                preexec_fn=end_with_parent(),  # noqa: PLW1509 - it takes no lock
+                preexec_fn=at_a_terminal,  # noqa: PLW1509 - it takes no lock
             )
 
     def wait_for(self, text: str, seconds: float = 20) -> str:
