@@ -92,8 +92,11 @@ def books_are_right(stack: Stack, provider: ScriptedProvider, user_id: str) -> N
         # A part that has just come back may still say 503.
         return int(page(1).headers.get("x-total-count", -1))
 
-    until(lambda: booked() == len(provider.calls), seconds=45)
+    until(lambda: booked() >= len(provider.calls), seconds=45)
     rows = [row for number in range(1, booked() // 1000 + 2) for row in page(number).json()]
+    # A process that is killed between admission and provider leaves a row of a call that the provider never saw.
+    on_their_way = sum(row["status"] == "abandoned" for row in rows)
+    assert len(provider.calls) <= len(rows) <= len(provider.calls) + on_their_way
     total = round(sum(row["spend"] for row in rows), 9)
     until(lambda: admin.get("/user/info", user_id=user_id).json()["user_info"]["spend"] == total, seconds=5)
 
