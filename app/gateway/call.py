@@ -133,13 +133,8 @@ class _Http(HTTPConnection):
         super().request(*args, **options)
 
 
-class _Https(HTTPSConnection):
-    """As _Http."""
-
-    def request(self, *args: Any, **options: Any) -> None:
-        if _current.running is not None:
-            _current.running.connection = self
-        super().request(*args, **options)
+class _Https(_Http, HTTPSConnection):
+    """As _Http, over TLS: everything else is HTTPSConnection's."""
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):
