@@ -30,8 +30,9 @@ class CallEvent:
     """One call. Times are milliseconds of the epoch; `hold` is nano-dollars.
 
     `meters` are [meter, window start, 1 where a budget counts in that window]: the balances that the call's cost is
-    part of. An event without attempts is the template that stands in Redis while the call runs: it is booked, at the
-    price of its hold, when the process dies.
+    part of. `end_user` is whom the caller named, `customer_id` who of the customers that is. An event without attempts
+    is the template that stands in Redis while the call runs: it is booked, at the price of its hold, when the process
+    dies.
     """
 
     request_id: str
@@ -48,6 +49,9 @@ class CallEvent:
     attempts: list[Attempt] = field(default_factory=list)
     first_byte_ms: int | None = None
     ended_ms: int | None = None
+    team_id: str | None = None
+    customer_id: str | None = None
+    tags: list[str] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         """JSON."""

@@ -3,7 +3,7 @@
 What holds, always:
 - a row is written once: its primary key is (request id, attempt), and a second posting of it changes nothing;
 - a balance is the sum of the rows whose meters name it: only rows that this transaction has inserted are added;
-- so is a daily total, of the rows of its day, user, key, model and provider;
+- so is a daily total, of the rows of its day, user, key, team, customer, model and provider, or of its day and tag;
 - rows are never changed and never refused for what they cost: the call has taken place.
 """
 
@@ -21,14 +21,15 @@ from app.ledger.balances import Window
 from app.ledger.event import Attempt, CallEvent
 from app.ledger.pricing import Price, cost
 from app.ledger.usage import Usage
-from app.models import Balance, DailySpend, LedgerRow
+from app.models import Balance, DailySpend, DailyTag, LedgerRow
 
 UNPRICED = "unpriced"
 NO_USAGE = [0, 0, 0, 0, 0, 0, 0, 0]
 # The outcomes of rows that count as failed requests in the daily totals.
 FAILED = ("failure", "abandoned")
-DAY_GROUP = ("day", "user_id", "key_id", "model_name", "provider")
-DAY_SUMS = ("requests", "failed_requests", "input_tokens", "output_tokens", "cost")
+TAG_GROUP, TAG_SUMS = ("day", "tag"), ("requests", "failed_requests", "input_tokens", "output_tokens", "cost")
+DAY_GROUP = ("day", "user_id", "key_id", "team_id", "customer_id", "model_name", "provider")
+DAY_SUMS = (*TAG_SUMS, "cache_read_tokens", "cache_write_tokens")
 
 
 def windows(event: CallEvent) -> list[Window]:
@@ -54,7 +55,9 @@ def post(session: Session, events: Sequence[tuple[CallEvent, int | None]]) -> No
         for window in by_request[row["request_id"]]:
             added[window] += row["cost"]
     _add(session, added)
-    _add_to_days(session, new)
+    _add_totals(session, DailySpend, DAY_GROUP, DAY_SUMS, ((_day_group(row), row) for row in new))
+    tagged = (((row["started_at"].date(), tag), row) for row in new for tag in dict.fromkeys(row["tags"]))
+    _add_totals(session, DailyTag, TAG_GROUP, TAG_SUMS, tagged)
 
 
 def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
@@ -64,7 +67,10 @@ def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
         "key_id": event.key_id,
         "token": event.token,
         "user_id": event.user_id,
+        "team_id": event.team_id,
         "end_user": event.end_user,
+        "customer_id": event.customer_id,
+        "tags": event.tags,
         "route": event.route,
         "model_name": event.model_name,
         "stream": event.stream,
@@ -169,22 +175,36 @@ def _add(session: Session, amounts: dict[Window, int]) -> None:
     session.connection().execute(statement, list(values))
 
 
-def _add_to_days(session: Session, rows: Iterable[dict[str, Any]]) -> None:
-    """Adds rows to the totals of their days, grouped, so that a batch costs no more than it has different callers."""
+def _day_group(row: dict[str, Any]) -> tuple[Any, ...]:
+    who = [row[name] or "" for name in ("user_id", "key_id", "team_id", "customer_id")]
+    return (row["started_at"].date(), *who, row["model_name"], row["provider"])
+
+
+def _add_totals(
+    session: Session,
+    table: type[Any],
+    group: Sequence[str],
+    sums: Sequence[str],
+    grouped: Iterable[tuple[tuple[Any, ...], dict[str, Any]]],
+) -> None:
+    """Adds rows to the totals of their groups; a batch costs no more than it has different groups."""
     totals: dict[tuple[Any, ...], list[int]] = {}
-    for row in rows:
-        group = (row["started_at"].date(), row["user_id"] or "", row["key_id"], row["model_name"], row["provider"])
-        total = totals.setdefault(group, [0, 0, 0, 0, 0])
-        counted = (1, int(row["outcome"] in FAILED), row["input_tokens"], row["output_tokens"], row["cost"])
-        for place, amount in enumerate(counted):
-            total[place] += amount
+    for place, row in grouped:
+        total = totals.setdefault(place, [0] * len(sums))
+        for number, amount in enumerate(_counted(row)[: len(sums)]):
+            total[number] += amount
     if not totals:
         return
-    statement = _insert(session, DailySpend)
+    statement = _insert(session, table)
     statement = statement.on_conflict_do_update(
-        index_elements=DAY_GROUP,
-        set_={name: getattr(DailySpend, name) + statement.excluded[name] for name in DAY_SUMS},
+        index_elements=group, set_={name: getattr(table, name) + statement.excluded[name] for name in sums}
     )
-    names = (*DAY_GROUP, *DAY_SUMS)
-    values = [dict(zip(names, (*group, *total), strict=True)) for group, total in sorted(totals.items())]
+    values = [dict(zip((*group, *sums), (*place, *total), strict=True)) for place, total in sorted(totals.items())]
     session.connection().execute(statement, values)
+
+
+def _counted(row: dict[str, Any]) -> tuple[int, ...]:
+    """What one row adds to each of DAY_SUMS."""
+    written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"]
+    failed = int(row["outcome"] in FAILED)
+    return (1, failed, row["input_tokens"], row["output_tokens"], row["cost"], row["cache_read_tokens"], written)

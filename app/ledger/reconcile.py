@@ -19,6 +19,16 @@ from app.models import Balance, DailySpend, LedgerCut, LedgerRow
 
 METERS_AT_ONCE = 200
 DAY = timedelta(days=1)
+GATEWAY = "gateway"
+# The balances that are sums of daily totals, by the columns that name whose they are. Those of a key's or user's model
+# are not: they begin when the limit is set.
+METERS: dict[str, tuple[Any, ...]] = {
+    "customer": (DailySpend.customer_id,),
+    "key": (DailySpend.key_id,),
+    "team": (DailySpend.team_id,),
+    "team_member": (DailySpend.team_id, DailySpend.user_id),
+    "user": (DailySpend.user_id,),
+}
 
 
 def differences(since: date | None, unlimited_key: str) -> Iterator[str | None]:
@@ -51,12 +61,10 @@ def _next_day(first: date) -> date | None:
 
 
 def _of_day(day: date) -> Iterator[str]:
-    group = [
-        sa.func.coalesce(LedgerRow.user_id, sa.literal_column("''")).label("user_id"),
-        *(getattr(LedgerRow, name) for name in DAY_GROUP[2:]),
-    ]
+    group = [sa.func.coalesce(getattr(LedgerRow, name), sa.literal_column("''")).label(name) for name in DAY_GROUP[1:]]
     failed = sa.func.sum(sa.case((LedgerRow.outcome.in_(FAILED), 1), else_=0))
-    sums = [sa.func.sum(getattr(LedgerRow, name)) for name in DAY_SUMS[2:]]
+    written = sa.func.sum(LedgerRow.cache_write_5m_tokens + LedgerRow.cache_write_1h_tokens)
+    sums = [*(sa.func.sum(getattr(LedgerRow, name)) for name in DAY_SUMS[2:-1]), written]
     none = [sa.literal(0)] * len(DAY_SUMS)
     in_day = (LedgerRow.started_at >= _midnight(day), LedgerRow.started_at < _midnight(day + DAY))
     booked = sa.select(*group, *_named("row", [sa.func.count(), failed, *sums]), *_named("day", none))
@@ -73,27 +81,33 @@ def _of_day(day: date) -> Iterator[str]:
     found = _all(
         sa.select(*names, *(amount for pair in pairs for amount in pair)).where(whole).group_by(*names).having(differ)
     )
-    for user_id, key_id, model_name, provider, *amounts in found:
+    for user_id, key_id, team_id, customer_id, model_name, provider, *amounts in found:
         what = "; ".join(
             f"{name} {_shown(name, row)} in the rows, {_shown(name, total)} in the daily total"
             for name, row, total in zip(DAY_SUMS, amounts[::2], amounts[1::2], strict=True)
             if row != total
         )
-        yield f"{day}, user '{user_id}', key {key_id}, model '{model_name}', provider '{provider}': {what}"
+        who = f"user '{user_id}', key {key_id}, team '{team_id}', customer '{customer_id}'"
+        yield f"{day}, {who}, model '{model_name}', provider '{provider}': {what}"
 
 
 def _without_balance(day: date, unlimited_key: str) -> Iterator[str]:
-    """Users and keys that have totals on this day and no balance at all."""
-    for column, kind, nobody in ((DailySpend.user_id, "user:", ""), (DailySpend.key_id, "key:", unlimited_key)):
-        meter = _meter(kind, column)
+    """Whoever has totals on this day and no balance at all."""
+    for kind, columns in METERS.items():
+        nobody = unlimited_key if kind == "key" else ""
+        meter = _meter(kind, columns)
         balance = sa.exists().where(Balance.meter == meter, Balance.window_start == 0)
-        found = sa.select(meter).where(DailySpend.day == day, column != nobody, sa.not_(balance)).distinct()
+        somebody = [column != nobody for column in columns]
+        found = sa.select(meter).where(DailySpend.day == day, *somebody, sa.not_(balance)).distinct()
         for (name,) in _all(found.order_by(meter)):
             yield f"{name}: spent something on {day} and has no balance"
 
 
 def _meters_after(last: str) -> list[str]:
-    page = sa.select(Balance.meter).where(Balance.window_start == 0, Balance.meter > last)
+    known = sa.or_(
+        Balance.meter == GATEWAY, *(Balance.meter.startswith(f"{kind}:", autoescape=True) for kind in METERS)
+    )
+    page = sa.select(Balance.meter).where(Balance.window_start == 0, Balance.meter > last, known)
     return [name for (name,) in _all(page.order_by(Balance.meter).limit(METERS_AT_ONCE))]
 
 
@@ -104,20 +118,27 @@ def _of_meters(meters: Sequence[str]) -> Iterator[str]:
             Balance.window_start == 0, Balance.meter.in_(meters)
         )
     ]
-    for column, kind in ((DailySpend.user_id, "user:"), (DailySpend.key_id, "key:")):
-        ids = [meter.removeprefix(kind) for meter in meters if meter.startswith(kind)]
-        spent = sa.select(_meter(kind, column).label("meter"), nothing, sa.func.sum(DailySpend.cost))
-        parts.append(spent.where(column.in_(ids)).group_by(column))
+    for kind, columns in METERS.items():
+        prefix = f"{kind}:"
+        names = [meter.removeprefix(prefix) for meter in meters if meter.startswith(prefix)]
+        ids = [tuple(name.split("/", len(columns) - 1)) for name in names]
+        spent = sa.select(_meter(kind, columns).label("meter"), nothing, sa.func.sum(DailySpend.cost))
+        parts.append(spent.where(sa.tuple_(*columns).in_(ids)).group_by(*columns))
+    if GATEWAY in meters:
+        parts.append(sa.select(sa.literal(GATEWAY), nothing, sa.func.sum(DailySpend.cost)))
     both = sa.union_all(*parts).subquery()
-    balance, total = sa.func.sum(both.c.balance), sa.func.sum(both.c.total)
+    balance, total = sa.func.sum(both.c.balance), sa.func.sum(sa.func.coalesce(both.c.total, 0))
     found = sa.select(both.c.meter, balance, total).group_by(both.c.meter).having(balance != total)
     for meter, kept, added in _all(found.order_by(both.c.meter)):
         yield f"{meter}: the balance is {money.shown(int(kept))}, the daily totals add up to {money.shown(int(added))}"
 
 
-def _meter(kind: str, column: Any) -> Any:
+def _meter(kind: str, columns: Sequence[Any]) -> Any:
     # Written out, because PostgreSQL takes one expression with two parameters for two expressions.
-    return sa.literal_column(f"'{kind}'", sa.String) + column
+    name: Any = sa.literal_column(f"'{kind}:'", sa.String) + columns[0]
+    for column in columns[1:]:
+        name = name + sa.literal_column("'/'", sa.String) + column
+    return name
 
 
 def _named(prefix: str, amounts: Sequence[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
-from app.models.base import Moment, Nano, OptionalMoment
+from app.models.base import Moment, Names, Nano, OptionalMoment
 
 
 class LedgerRow(db.Model):  # type: ignore[name-defined,misc]
@@ -31,7 +31,11 @@ class LedgerRow(db.Model):  # type: ignore[name-defined,misc]
     key_id: Mapped[str] = mapped_column(sa.String(40))
     token: Mapped[str] = mapped_column(sa.String(64))
     user_id: Mapped[str | None] = mapped_column(sa.String(255))
+    team_id: Mapped[str | None] = mapped_column(sa.String(255))
+    # Whom the caller named, and who of the customers that is; None for a name that is no customer's.
     end_user: Mapped[str | None] = mapped_column(sa.String(255))
+    customer_id: Mapped[str | None] = mapped_column(sa.String(255))
+    tags: Mapped[Names] = mapped_column(default=list)
     route: Mapped[str] = mapped_column(sa.String(64))
     model_name: Mapped[str] = mapped_column(sa.String(255))
     deployment_id: Mapped[str] = mapped_column(sa.String(64))
@@ -73,7 +77,7 @@ class Balance(db.Model):  # type: ignore[name-defined,misc]
 
     __tablename__ = "balance"
 
-    meter: Mapped[str] = mapped_column(sa.String(300), primary_key=True)
+    meter: Mapped[str] = mapped_column(sa.String(600), primary_key=True)
     window_start: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
     spend: Mapped[Nano] = mapped_column(default=0)
     version: Mapped[int] = mapped_column(sa.BigInteger, default=0)
@@ -84,23 +88,48 @@ class Balance(db.Model):  # type: ignore[name-defined,misc]
 
 
 class DailySpend(db.Model):  # type: ignore[name-defined,misc]
-    """The sum of the ledger rows of one day (UTC, by `started_at`), user, key, model and provider.
+    """The sum of the ledger rows of one day (UTC, by `started_at`), user, key, team, customer, model and provider.
 
-    Written together with the rows and kept when retention deletes them. `user_id` is "" for a key that is nobody's.
-    `requests` counts rows, `failed_requests` those of them whose outcome is "failure" or "abandoned".
+    Written together with the rows and kept when retention deletes them. `user_id`, `team_id` and `customer_id` are ""
+    where there is none. `requests` counts rows, `failed_requests` those of them whose outcome is "failure" or
+    "abandoned".
     """
 
     __tablename__ = "daily_spend"
     __table_args__ = (
         sa.Index("ix_daily_spend_user_id_day", "user_id", "day"),
         sa.Index("ix_daily_spend_key_id_day", "key_id", "day"),
+        sa.Index("ix_daily_spend_team_id_day", "team_id", "day"),
+        sa.Index("ix_daily_spend_customer_id_day", "customer_id", "day"),
     )
 
     day: Mapped[date] = mapped_column(primary_key=True)
     user_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     key_id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
+    team_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    customer_id: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     model_name: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     provider: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    requests: Mapped[int] = mapped_column(sa.BigInteger)
+    failed_requests: Mapped[int] = mapped_column(sa.BigInteger)
+    input_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    output_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cache_read_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cache_write_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cost: Mapped[Nano]
+
+    def __init__(self, **columns: Any) -> None:
+        """Columns by name."""
+        super().__init__(**columns)
+
+
+class DailyTag(db.Model):  # type: ignore[name-defined,misc]
+    """The sum of the ledger rows of one day (UTC) that carry one tag. A row with two tags counts under both."""
+
+    __tablename__ = "daily_tag"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    tag: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     requests: Mapped[int] = mapped_column(sa.BigInteger)
     failed_requests: Mapped[int] = mapped_column(sa.BigInteger)
     input_tokens: Mapped[int] = mapped_column(sa.BigInteger)

@@ -8,13 +8,15 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
-from app.models.base import Document, Moment, Names, OptionalNano, now
+from app.models.base import Document, Moment, Names, now
+from app.models.limits import TemplatedColumns
 
 
-class User(db.Model):  # type: ignore[name-defined,misc]
+class User(TemplatedColumns, db.Model):  # type: ignore[name-defined,misc]
     """A user. Budget and limits count over all of the user's keys.
 
-    What has been spent stands in `Balance`: nobody who edits a user can write over a counter.
+    What has been spent stands in `Balance`: nobody who edits a user can write over a counter. `model_limits` are limits
+    by model name, access group or wildcard, each by the names of LimitColumns.
     """
 
     __tablename__ = "app_user"
@@ -24,12 +26,7 @@ class User(db.Model):  # type: ignore[name-defined,misc]
     user_alias: Mapped[str | None] = mapped_column(sa.String(255))
     user_role: Mapped[str] = mapped_column(sa.String(32), default="internal_user")
     models: Mapped[Names] = mapped_column(default=list)
-    max_budget: Mapped[OptionalNano]
-    strict: Mapped[bool] = mapped_column(default=False)
-    budget_duration: Mapped[str | None] = mapped_column(sa.String(32))
-    max_parallel_requests: Mapped[int | None]
-    rpm_limit: Mapped[int | None]
-    tpm_limit: Mapped[int | None]
+    model_limits: Mapped[Document] = mapped_column(default=dict)
     metadata_: Mapped[Document] = mapped_column("metadata", default=dict)
     created_at: Mapped[Moment] = mapped_column(default=now)
     updated_at: Mapped[Moment] = mapped_column(default=now, onupdate=now)

@@ -14,7 +14,8 @@ from flask import Flask
 from app.extensions import db
 from app.ledger import rows
 from app.ledger.event import Attempt
-from app.models import DailySpend, LedgerRow
+from app.ledger.post import TAG_SUMS
+from app.models import DailySpend, DailyTag, LedgerRow
 from tests.ledger.test_post import PRICE, book, event, spent
 from tests.services.stack import alembic, migrate
 
@@ -29,7 +30,8 @@ def database(gateway_app: Flask) -> Iterator[None]:
 
 def totals() -> list[tuple[Any, ...]]:
     """(day, user, key, model, provider, requests, failed, input, output, cost)"""
-    columns = DailySpend.__table__.columns
+    names = ("day", "user_id", "key_id", "model_name", "provider", *TAG_SUMS)
+    columns = [DailySpend.__table__.columns[name] for name in names]
     found = db.session.execute(sa.select(*columns).order_by(*columns)).all()
     db.session.rollback()
     return [tuple(row) for row in found]
@@ -39,6 +41,18 @@ def test_calls_of_one_day_user_key_model_and_provider_are_one_total() -> None:
     book(event("r1", tokens=7), event("r2", tokens=5))
     book(event("r3", tokens=1))
     assert totals() == [(DAY_ONE, "ada", "k1", "m", "openai", 3, 0, 13, 0, 13)]
+
+
+def test_teams_and_customers_have_totals_of_their_own() -> None:
+    book(event("r1"), replace(event("r2"), team_id="t"), replace(event("r3"), team_id="t", customer_id="c"))
+    found = db.session.execute(sa.select(DailySpend.team_id, DailySpend.customer_id, DailySpend.requests)).all()
+    assert sorted(map(tuple, found)) == [("", "", 1), ("t", "", 1), ("t", "c", 1)]
+
+
+def test_a_call_with_two_tags_counts_once_under_each() -> None:
+    book(replace(event("r1", tokens=7), tags=["a", "b", "a"]), replace(event("r2", tokens=5), tags=["b"]))
+    found = db.session.execute(sa.select(DailyTag.tag, DailyTag.requests, DailyTag.cost)).all()
+    assert sorted(map(tuple, found)) == [("a", 1, 7), ("b", 2, 12)]
 
 
 def test_posting_again_adds_nothing() -> None:

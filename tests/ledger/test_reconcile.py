@@ -53,7 +53,7 @@ def test_a_row_that_was_changed_is_a_difference() -> None:
     book(event("r1"))
     change(sa.update(LedgerRow).values(cost=4))
     (line,) = differences()
-    assert line.startswith("1970-01-01, user 'ada', key k1, model 'm', provider 'openai': ")
+    assert line.startswith("1970-01-01, user 'ada', key k1, team '', customer '', model 'm', provider 'openai': ")
     assert line.endswith(": cost $0.000000004 in the rows, $0.00000001 in the daily total")
 
 
