@@ -7,7 +7,10 @@
     │   ├── ExpiredKey             401
     │   └── BlockedKey             401
     ├── NotAllowed                 403  this caller may not do that
-    │   └── ModelNotAllowed        403
+    │   ├── ModelNotAllowed        403
+    │   ├── RouteNotAllowed        403  the key's allowed_routes do not have it
+    │   ├── BlockedCustomer        403
+    │   └── UnpricedModel          403  a budget cannot be kept on a model without a price
     ├── NotFound                   404
     ├── Conflict                   409  the name is taken
     ├── TooLarge                   413
@@ -18,7 +21,6 @@
     │   ├── RequestRateReached     429  as many requests in the last minute as may be
     │   ├── TokenRateReached       429  the call's tokens do not fit into the minute
     │   └── ParallelLimitReached   429
-    ├── UnpricedModel              403  a budget cannot be kept on a model without a price
     ├── ProviderFailed             502  no deployment gave an answer
     │   └── ProviderTimedOut       504
     └── Unavailable                503  a part of ours is down; Retry-After says when to try again
@@ -116,6 +118,19 @@ class ModelNotAllowed(NotAllowed):
 
     type = "key_model_access_denied"
     code = "model_not_allowed"
+
+
+class RouteNotAllowed(NotAllowed):
+    """The key's allowed_routes or its key_type do not have the route."""
+
+    type = "key_route_access_denied"
+    code = "route_not_allowed"
+
+
+class BlockedCustomer(NotAllowed):
+    """The customer whom the call names is blocked by hand."""
+
+    code = "blocked_customer"
 
 
 class UnpricedModel(NotAllowed):

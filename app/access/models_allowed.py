@@ -9,6 +9,8 @@ from re import compile as compile_pattern
 
 NO_MODELS = "no-default-models"
 ALL_MODELS = "all-proxy-models"
+# In a key's list: whatever its team may use.
+ALL_TEAM_MODELS = "all-team-models"
 
 
 def allows(entries: Iterable[str], model: str, groups: frozenset[str]) -> bool:

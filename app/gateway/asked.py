@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,23 @@ TOKENS_PER_MEDIUM = 3000
 INLINE_DATA = b";base64,"
 CAPS = ("max_completion_tokens", "max_tokens")
 MOST_CHOICES = 128
+LONGEST_NAME, MOST_TAGS = 255, 20
+TAGS_HEADER = "x-litellm-tags"
 REQUIRED = {"chat/completions": "messages", "completions": "prompt", "embeddings": "input"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call as it comes in. `route` is like "chat/completions"; `client` is the caller's socket, where it is known.
+
+    `model` stands in the URL of Azure-style routes.
+    """
+
+    route: str
+    body: bytes
+    headers: Mapping[str, str]
+    model: str | None = None
+    client: socket.socket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +44,7 @@ class Asked:
 
     `output_cap` is the largest cap on output tokens that it states (None: none); `choices` is how many answers it asks
     for; `input_bound` is an upper bound of its input tokens; `usage_asked`: the client wants usage in the stream.
+    `end_user` is whom the call is made for, by the name that the caller gives.
     """
 
     route: str
@@ -38,38 +56,67 @@ class Asked:
     choices: int
     input_bound: int
     end_user: str | None
+    tags: tuple[str, ...] = ()
 
 
-def parse(route: str, raw: bytes, model: str | None = None) -> Asked:
-    """Reads a body; `model` stands in the URL for Azure-style routes. Raises BadRequest, which names the field."""
+def parse(request: Request, customer_header: str | None = None) -> Asked:
+    """Reads a body, and the headers that say whom the call is for. Raises BadRequest, which names the field."""
     try:
-        body = orjson.loads(raw)
+        body = orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"The body is not valid JSON: {error}.", param="request_body") from error
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.", param="request_body")
-    name = model or body.get("model")
+    name = request.model or body.get("model")
     if not isinstance(name, str) or not name:
         raise BadRequest("'model' is required and must be a string.", param="model")
-    required = REQUIRED.get(route)
+    required = REQUIRED.get(request.route)
     if required is not None and body.get(required) is None:
         raise BadRequest(f"'{required}' is required.", param=required)
     stream = _flag(body, "stream")
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise BadRequest("'stream_options' must be an object.", param="stream_options")
-    user = body.get("user")
     return Asked(
-        route=route,
+        route=request.route,
         body=body,
         model=name,
         stream=stream,
         usage_asked=bool(options and options.get("include_usage")),
         output_cap=_output_cap(body),
         choices=_choices(body),
-        input_bound=_input_bound(raw, body),
-        end_user=user[:255] if isinstance(user, str) else None,
+        input_bound=_input_bound(request.body, body),
+        end_user=_end_user(request.headers, body, customer_header),
+        tags=_tags(request.headers, body),
     )
+
+
+def _end_user(headers: Mapping[str, str], body: dict[str, Any], customer_header: str | None) -> str | None:
+    """The header goes before the body: a proxy in front of the gateway sets it, and the caller the other."""
+    named = headers.get(customer_header) if customer_header is not None else None
+    user = named or body.get("user")
+    if not isinstance(user, str) or not user:
+        return None
+    # The database has no room for more, and PostgreSQL none for a NUL.
+    return user.replace("\0", "")[:LONGEST_NAME] or None
+
+
+def _tags(headers: Mapping[str, str], body: dict[str, Any]) -> tuple[str, ...]:
+    """From `metadata.tags`, which the provider is not sent, and from the header x-litellm-tags. Raises BadRequest."""
+    found = [tag.strip() for tag in headers.get(TAGS_HEADER, "").split(",") if tag.strip()]
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict) and "tags" in metadata:
+        tags = metadata["tags"]
+        if not isinstance(tags, list) or not all(isinstance(tag, str) and tag for tag in tags):
+            raise BadRequest("'metadata.tags' must be a list of texts.", param="metadata.tags")
+        rest = {name: value for name, value in metadata.items() if name != "tags"}
+        body["metadata"] = rest
+        if not rest:
+            del body["metadata"]
+        found += tags
+    if len(found) > MOST_TAGS or any(len(tag) > LONGEST_NAME or "\0" in tag for tag in found):
+        raise BadRequest(f"A call has at most {MOST_TAGS} tags of at most {LONGEST_NAME} characters.", param="tags")
+    return tuple(found)
 
 
 def _flag(body: dict[str, Any], field: str) -> bool:

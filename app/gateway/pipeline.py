@@ -5,31 +5,28 @@ Read `Gateway.answer` from top to bottom for the way of a call.
 
 from __future__ import annotations
 
-import random
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import orjson
 
 from app import money
-from app.access.callers import Caller, Callers
-from app.access.models_allowed import allows
-from app.errors import LimitsUnavailable, ModelNotAllowed, NotFound, ProviderFailed, TollgateError
+from app.errors import LimitsUnavailable, ProviderFailed, TollgateError
 from app.gateway import asked as asking
 from app.gateway.admit import Permit, Stale, admit, meters_of
-from app.gateway.asked import Asked
+from app.gateway.asked import Asked, Request
 from app.gateway.call import Answered, ClientLeft, NoAnswer, connections, first_answer
 from app.gateway.finish import FIRST_ERROR_STATUS, Finish
 from app.gateway.inflight import InFlight
-from app.gateway.offers import Offer, offer
+from app.gateway.offers import Offer
+from app.gateway.parties import Finder, Parties
 from app.gateway.relay import Relay
 from app.ledger.event import CallEvent
 from app.routing.catalog import Catalog
-from app.routing.choose import order
 from app.settings import Settings
 
 # An edit takes milliseconds; a caller who is edited faster than this is told to come back.
@@ -40,20 +37,6 @@ PASSED_HEADERS = ("content-type", "retry-after", "openai-processing-ms", "openai
 
 # What the ledger calls a request whose client has left; nobody is there to read it.
 CLIENT_CLOSED_REQUEST = 499
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A call as it comes in. `route` is like "chat/completions"; `client` is the caller's socket, where it is known.
-
-    `model` stands in the URL of Azure-style routes.
-    """
-
-    route: str
-    body: bytes
-    headers: Mapping[str, str]
-    model: str | None = None
-    client: socket.socket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +55,24 @@ class Gateway:
         """Opens no connection; those come with the first call. `context` is the application's."""
         self.settings = settings
         self.catalog = Catalog(settings.deployments)
-        self._callers = Callers(settings.master_key)
+        self._parties = Finder(settings, self.catalog)
         self._in_flight = InFlight(settings.lease, context, cancel=settings.on_disconnect == "cancel")
         self._pool = connections()
-        self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
     def answer(self, secret: str, request: Request) -> Answer:
         """One call. Raises any TollgateError; what was admitted until then is booked."""
-        caller = self._callers.find(secret)
-        asked = asking.parse(request.route, request.body, request.model)
-        permit, offers = self._admit(caller, secret, asked)
+        self._parties.caller(secret)
+        asked = asking.parse(request, self.settings.customer_header)
+        permit, parties = self._admit(secret, asked, request.client)
         try:
-            return self._admitted(request, asked, permit, offers)
+            return self._admitted(request, parties, permit)
         except TollgateError as error:
             error.rates = permit.rates
             raise
 
-    def _admitted(self, request: Request, asked: Asked, permit: Permit, offers: list[Offer]) -> Answer:
+    def _admitted(self, request: Request, parties: Parties, permit: Permit) -> Answer:
         """The answer to an admitted call, which is booked whatever happens. Raises any TollgateError."""
+        asked, offers = parties.asked, parties.offers
         running = self._in_flight.start(permit.event, permit.meters, permit.tokens, request.client)
         finish = Finish(asked, running, self._in_flight)
         try:
@@ -121,27 +104,25 @@ class Gateway:
         """Nothing runs any more: what is not written down yet is written now."""
         self._in_flight.close()
 
-    def _admit(self, caller: Caller, secret: str, asked: Asked) -> tuple[Permit, list[Offer]]:
-        """The permit and the offers in the order of trying. A caller whose policy has changed is loaded again."""
+    def _admit(self, secret: str, asked: Asked, client: socket.socket | None) -> tuple[Permit, Parties]:
+        """The permit, and who takes part. Where somebody's policy has changed, everybody is loaded again."""
         started_ms = int(time.time() * 1000)
         request_id = "req_" + secrets.token_hex(12)
-        for _ in range(MOST_RELOADS):
-            try:
-                offers = self._offers(caller, asked)
-            except ModelNotAllowed:
-                # A snapshot never refuses before it has been looked at again: the list may be a longer one by now.
-                caller = self._callers.find(secret, fresh=True)
-                offers = self._offers(caller, asked)
+        for attempt in range(MOST_RELOADS):
+            parties = self._parties.find(secret, asked, fresh=attempt > 0)
 
-            def draft(estimate: int, counted: list[list[object]], caller: Caller = caller) -> CallEvent:
+            def draft(estimate: int, counted: list[list[object]], parties: Parties = parties) -> CallEvent:
                 return CallEvent(
                     request_id=request_id,
-                    key_id=caller.key_id,
-                    token=caller.token,
-                    user_id=caller.user_id,
+                    key_id=parties.caller.key_id,
+                    token=parties.caller.token,
+                    user_id=parties.caller.user_id,
+                    team_id=parties.caller.team_id,
                     end_user=asked.end_user,
+                    customer_id=parties.customer.customer_id,
+                    tags=parties.tags,
                     route=asked.route,
-                    model_name=asked.model,
+                    model_name=parties.asked.model,
                     stream=asked.stream,
                     started_ms=started_ms,
                     hold=estimate,
@@ -149,40 +130,14 @@ class Gateway:
                 )
 
             try:
-                permit = admit(
-                    caller,
-                    asked,
-                    offers,
-                    draft,
-                    lease_ms=int(self.settings.lease * 1000),
-                    wait=self.settings.budget_wait,
-                    unpriced=self.settings.unpriced,
-                )
+                return admit(parties, draft, self.settings, client), parties
             except Stale:
-                caller = self._callers.find(secret, fresh=True)
+                continue
             except LimitsUnavailable:
                 # Redis may have admitted the call and only its answer was lost: whatever it took is given back.
-                self._in_flight.give_back(request_id, meters_of(caller, time.time()))
+                self._in_flight.give_back(request_id, meters_of(parties.limits, time.time()))
                 raise
-            else:
-                return permit, offers
-        raise LimitsUnavailable("This key or its user is being changed right now. Try again.")
-
-    def _offers(self, caller: Caller, asked: Asked) -> list[Offer]:
-        """The deployments behind the name that was asked for. Raises ModelNotAllowed, NotFound."""
-        groups = self.catalog.access_groups(asked.model)
-        if not all(allows(entries, asked.model, groups) for entries in (caller.key_models, caller.user_models)):
-            raise ModelNotAllowed(
-                f"The model '{asked.model}' is not available for this API key, or does not exist. "
-                "GET /v1/models lists what is.",
-                param="model",
-            )
-        group = self.catalog.group(asked.model)
-        if not group:
-            # Why it is off is the admin's to know: GET /model/info says it.
-            state = "does not exist" if self.catalog.off_reason(asked.model) is None else "is switched off"
-            raise NotFound(f"The model '{asked.model}' {state}.", param="model")
-        return [offer(deployment) for deployment in order(group, self._random)]
+        raise LimitsUnavailable("This key, or who it belongs to, is being changed right now. Try again.")
 
     def _whole(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
         """An answer that is read to its end first, so that its cost stands in a header."""

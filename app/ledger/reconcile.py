@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from app import money
 from app.extensions import database_errors, db
 from app.ledger.post import DAY_GROUP, DAY_SUMS, FAILED
+from app.meter_names import GATEWAY
 from app.models import Balance, DailySpend, LedgerCut, LedgerRow
 
 METERS_AT_ONCE = 200
 DAY = timedelta(days=1)
-GATEWAY = "gateway"
 # The balances that are sums of daily totals, by the columns that name whose they are. Those of a key's or user's model
 # are not: they begin when the limit is set.
 METERS: dict[str, tuple[Any, ...]] = {

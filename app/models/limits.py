@@ -11,6 +11,13 @@ from app.extensions import db
 from app.models.base import Document, Moment, OptionalMoment, OptionalNano, now
 
 
+# The names of what a meter can be limited to, as in LimitColumns and in every document of limits.
+LIMIT_NAMES = (
+    *("max_budget", "soft_budget", "strict", "budget_duration", "timezone", "week_start", "rollover"),
+    *("max_parallel_requests", "queue_timeout", "rpm_limit", "tpm_limit", "alert_thresholds"),
+)
+
+
 class LimitColumns:
     """The limits of one meter. None: not limited, or as the template says. Money is nano-dollars.
 

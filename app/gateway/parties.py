@@ -1,0 +1,99 @@
+"""Who takes part in a call: the caller, the customer it is for, the deployments that may serve it, and all their limits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.access import routes_allowed
+from app.access.callers import Caller, Callers
+from app.access.named_customers import NamedCustomer, NamedCustomers
+from app.access.path import Limits
+from app.errors import ModelNotAllowed, NotFound
+from app.gateway.asked import Asked
+from app.gateway.offers import Offer, offer
+from app.routing.catalog import Catalog
+from app.routing.choose import order
+from app.settings import Settings
+
+NOBODY = NamedCustomer()
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """What admission has to know. `asked` has the model that the key's alias stands for; `offers` are in order of trying.
+
+    `limits` are in the order of meter_names.KINDS; `policies` are (Redis key, policy version) pairs under which all this
+    is current.
+    """
+
+    caller: Caller
+    customer: NamedCustomer
+    asked: Asked
+    offers: Sequence[Offer]
+    limits: Sequence[Limits]
+
+    @property
+    def policies(self) -> tuple[tuple[str, str], ...]:
+        """Those of the caller and of the customer."""
+        return self.caller.policies + self.customer.policies
+
+    @property
+    def tags(self) -> list[str]:
+        """The key's and the request's, each once."""
+        return list(dict.fromkeys((*self.caller.tags, *self.asked.tags)))
+
+
+class Finder:
+    """Finds the parties of calls. A snapshot never refuses before it has been looked at again."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        """Opens no connection."""
+        self._callers = Callers(settings.master_key)
+        self._customers = NamedCustomers(settings.customer_template, create=settings.create_customers)
+        self._catalog = catalog
+        self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
+
+    def caller(self, secret: str) -> Caller:
+        """Who calls. Raises NotAuthenticated, ExpiredKey, BlockedKey, LimitsUnavailable, DatabaseUnavailable."""
+        return self._callers.find(secret)
+
+    def find(self, secret: str, asked: Asked, *, fresh: bool) -> Parties:
+        """Everybody; `fresh` after admission has said that a snapshot is stale.
+
+        Raises NotAuthenticated, NotAllowed, NotFound, Unavailable and what is below them.
+        """
+        caller = self._callers.find(secret, fresh=fresh)
+        try:
+            return self._with(caller, asked, fresh=fresh)
+        except (ModelNotAllowed, routes_allowed.RouteNotAllowed):
+            if fresh or caller.is_master:
+                raise
+            return self._with(self._callers.find(secret, fresh=True), asked, fresh=True)
+
+    def _with(self, caller: Caller, asked: Asked, *, fresh: bool) -> Parties:
+        routes_allowed.check_model_route(caller, asked.route)
+        asked = replace(asked, model=caller.aliases.get(asked.model, asked.model))
+        customer = NOBODY if asked.end_user is None else self._customers.find(asked.end_user, fresh=fresh)
+        groups = self._catalog.access_groups(asked.model)
+        if not caller.may_use(asked.model, groups) or not customer.may_use(asked.model, groups):
+            raise ModelNotAllowed(
+                f"The model '{asked.model}' is not available for this API key, or does not exist. "
+                "GET /v1/models lists what is.",
+                param="model",
+            )
+        limits = caller.limits_for(asked.model, groups)
+        if customer.limits is not None:
+            # The gateway's own stand last.
+            limits.insert(-1, customer.limits)
+        return Parties(caller, customer, asked, self._offers(asked.model), limits)
+
+    def _offers(self, model: str) -> list[Offer]:
+        """The deployments behind the name that was asked for. Raises NotFound."""
+        group = self._catalog.group(model)
+        if not group:
+            # Why it is off is the admin's to know: GET /model/info says it.
+            state = "does not exist" if self._catalog.off_reason(model) is None else "is switched off"
+            raise NotFound(f"The model '{model}' {state}.", param="model")
+        return [offer(deployment) for deployment in order(group, self._random)]
