@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from app.errors import LimitsUnavailable
 from app.extensions import redis
-from app.limits.admission import WAITER_MS
+from app.limits import admission
 from app.limits.meters import (
     CALLS,
     EVENTS,
@@ -185,7 +185,7 @@ def peek(meters: Sequence[Meter]) -> list[Live]:
         keys += [budget_key(name, meter.window_start), slots_key(name), asked_key(name)]
         keys += [requests_key(name), tokens_key(name), amounts_key(name)]
     keys += [budget_key(meter.name, meter.previous) for meter in meters if meter.previous is not None]
-    answer: list[list[bytes]] = _peek(keys, [len(meters), WAITER_MS])
+    answer: list[list[bytes]] = _peek(keys, [len(meters), admission.WAITER_MS])
     previous = iter(answer[len(meters) :])
     return [
         _live(fields, meter.rolls_over, next(previous) if meter.previous is not None else None)
@@ -204,7 +204,7 @@ def _live(fields: list[bytes], rolls_over: int, previous: list[bytes] | None) ->
 
 
 def _carry(rolls_over: int, previous: list[bytes]) -> tuple[int | None, int, int]:
-    """What rolls over, and what calls in flight and unsettled costs of the window before take of it; as in admit.lua."""
+    """What rolls over, what calls in flight take of it, what costs that are not settled take of it; as in admit.lua."""
     if not previous[0]:
         return None, 0, 0
     spend, held, due = (int(field) for field in previous)
