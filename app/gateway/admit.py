@@ -167,7 +167,7 @@ def _check_priced(caller: Caller, offers: Sequence[Offer], asked: Asked, unprice
 def _seed(verdict: Verdict) -> None:
     """Redis does not know a balance: the first call that notices tells it what SQL knows."""
     assert verdict.meter is not None  # noqa: S101 - "unseeded" always names its meter
-    window = (verdict.meter.name, verdict.meter.window_start)
+    window = (verdict.meter.name, verdict.window_start)
     known = balances.settled([window])[window]
     admission.seed(admission.Balance(*window, known.spend, known.version))
 
@@ -196,7 +196,7 @@ def _refusal(verdict: Verdict, tokens: Tokens) -> LimitReached:
     assert meter is not None  # noqa: S101 - a refusal always names its meter
     if verdict.reason in {"rpm", "tpm"}:
         return rates.refusal(verdict, meter, _whose(meter), tokens)
-    if verdict.reason == "parallel":
+    if verdict.reason in {"parallel", "queued"}:
         return ParallelLimitReached(
             f"{_whose(meter)} already has {verdict.taken} of {meter.max_parallel} parallel requests running.",
             scope=meter.name,
@@ -216,11 +216,10 @@ def _limit_error(kind: type[LimitReached], verdict: Verdict, spend: int) -> Limi
     meter = verdict.meter
     assert meter is not None  # noqa: S101 - a refusal always names its meter
     resets_at = None if meter.resets_at is None else datetime.fromtimestamp(meter.resets_at, UTC)
-    budget = meter.max_budget or 0
     return kind(
-        f"{_whose(meter)} has spent {money.shown(spend)} of a budget of {money.shown(budget)}.",
+        f"{_whose(meter)} has spent {money.shown(spend)} of a budget of {money.shown(verdict.budget)}.",
         scope=meter.name,
-        limit=money.to_json(budget),
+        limit=money.to_json(verdict.budget),
         current=money.to_json(spend),
         resets_at=None if resets_at is None else resets_at.isoformat().replace("+00:00", "Z"),
         retry_after=None if meter.resets_at is None else meter.resets_at - time.time(),

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from app.extensions import redis
 from app.limits.meters import (
+    ARRIVALS,
     BUDGETS,
     CALLS,
     EPOCH,
@@ -24,8 +25,10 @@ from app.limits.meters import (
     Meter,
     Tokens,
     amounts_key,
+    asked_key,
     budget_key,
     holds_key,
+    queue_key,
     requests_key,
     slots_key,
     tokens_key,
@@ -41,8 +44,12 @@ WAKE_MS = 1000
 # know.
 WARM_UP_MS = 1500
 SCANNED_AT_ONCE = 1000
+# A call in a queue that has not asked for this long has no process any more, and nobody waits for it.
+WAITER_MS = 2000
+# Whoever stands behind so many would wait in vain.
+MOST_WAITING = 1000
 
-Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "rpm", "tpm", "held", "short", "parallel"]
+Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "rpm", "tpm", "held", "short", "parallel", "queued"]
 
 _admit, _finish, _renew = Script("admit"), Script("finish"), Script("renew")
 _seed, _settled, _abandon = Script("seed"), Script("settled"), Script("abandon")
@@ -69,15 +76,20 @@ class Verdict:
     cold      Redis has lost its data: see `warm_up`
     permit    the call may go; `left` is what the tightest budget (`meter`) has left, nano-dollars
     stale     the caller's policy has changed: load it again
-    unseeded  Redis does not know `meter`'s balance: seed it from SQL
+    unseeded  Redis does not know `meter`'s balance in the window that began at `window_start`: seed it from SQL
     exceeded  `meter`'s settled `spend` has reached its budget
     held      what is left of `meter`'s budget is taken by calls in flight or not settled yet (`taken`)
     short     a strict budget with nothing in flight has `left` left, less than the estimate
     rpm       `meter` has made `taken` requests in the last minute; one fits in `wait_ms` (None: never)
     tpm       `meter` has used `taken` tokens in the last minute; the call fits in `wait_ms` (None: never)
-    parallel  all of `meter`'s slots are taken (`taken`)
+    parallel  all of `meter`'s slots are taken (`taken`), and one cannot wait for them or too many do
+    queued    the call waits for one of `meter`'s slots (`taken` are taken) behind `place` others: ask again, with the
+              same request id and within WAITER_MS, or leave the queues
 
-    `requests` and `tokens` are None where nothing limits them.
+    `budget` is that of `meter`, nano-dollars, with what has rolled over to it: `left` is `budget` - `spend` - `taken`.
+    What calls of the window before hold, or cost and is not settled, of what could roll over is part of `taken`.
+    A call that asked from a queue keeps its place when it is told "held" or "short"; it has left when it is told
+    "permit", "exceeded", "rpm", "tpm" or "parallel". `requests` and `tokens` are None where nothing limits them.
     """
 
     reason: Reason
@@ -85,6 +97,9 @@ class Verdict:
     spend: int = 0
     taken: int = 0
     left: int = 0
+    budget: int = 0
+    window_start: int = 0
+    place: int = 0
     wait_ms: int | None = None
     requests: Rate | None = None
     tokens: Rate | None = None
@@ -108,32 +123,49 @@ def admit(
     lease_ms: int,
     template: bytes,
     tokens: Tokens = NO_TOKENS,
+    *,
+    dry: bool = False,
 ) -> Verdict:
     """One call against every meter on its path, all or nothing; may be repeated with the same request id.
 
     `policies` are (Redis key, policy version) pairs; `estimate` is nano-dollars; `template` is the event that is
-    booked should this process die; `tokens` counts where they are limited. Raises LimitsUnavailable.
+    booked should this process die; `tokens` counts where they are limited. `dry`: the verdict is given and nothing is
+    taken, nor does the call join a queue. Raises LimitsUnavailable.
     """
-    keys = [CALLS, TEMPLATES, EPOCH, *(key for key, _ in policies)]
     with_rpm, with_tpm = _with_rates(meters)
+    keys = [CALLS, TEMPLATES, EPOCH, ARRIVALS, *(key for key, _ in policies)]
     arguments: list[Argument] = [request_id, estimate, lease_ms, template, IDLE_MS]
-    arguments += [len(policies), len(meters), len(with_rpm), *(version for _, version in policies)]
+    arguments += [len(policies), len(meters), len(with_rpm), len(with_tpm), int(dry), WAITER_MS, MOST_WAITING]
+    arguments += [version for _, version in policies]
     for meter in meters:
         keys += [
             budget_key(meter.name, meter.window_start),
             holds_key(meter.name, meter.window_start),
             slots_key(meter.name),
         ]
-        arguments += [
-            "" if meter.max_budget is None else meter.max_budget,
-            "1" if meter.strict else "0",
-            "" if meter.max_parallel is None else meter.max_parallel,
-        ]
+        arguments += _limits_of(meter)
     keys += _rate_keys(with_rpm, with_tpm)
+    keys += [budget_key(meter.name, meter.previous) for meter in meters if meter.previous is not None]
+    keys += _queue_keys(meters)
     arguments += [meter.rpm or 0 for meter in with_rpm]
     for meter in with_tpm:
         arguments += [meter.tpm or 0, tokens.needed_of(meter.tpm or 0)]
     return _verdict(_admit(keys, arguments), meters, with_rpm, with_tpm)
+
+
+def _limits_of(meter: Meter) -> list[Argument]:
+    """Its budget and its slots, as admit.lua reads them."""
+    return [
+        "" if meter.max_budget is None else meter.max_budget,
+        int(meter.strict),
+        "" if meter.max_parallel is None else meter.max_parallel,
+        "" if meter.previous is None else meter.rolls_over,
+        int(meter.has_queue),
+    ]
+
+
+def _queue_keys(meters: Iterable[Meter]) -> list[str]:
+    return [key for meter in meters if meter.has_queue for key in (queue_key(meter.name), asked_key(meter.name))]
 
 
 def _with_rates(meters: Sequence[Meter]) -> tuple[list[Meter], list[Meter]]:
@@ -155,20 +187,24 @@ def _verdict(
     place = int(answer[1])
     named = {"rpm": with_rpm, "tpm": with_tpm}.get(reason, meters)
     meter = named[place - 1] if place and reason != "stale" else None
-    if reason in {"cold", "stale", "unseeded"}:
-        return Verdict(reason, meter)
-    first, second, rates = int(answer[2]), int(answer[3]), answer[4] or [0] * 6
+    if meter is not None and reason == "unseeded":
+        before = meter.previous if int(answer[2]) else None
+        return Verdict(reason, meter, window_start=meter.window_start if before is None else before)
+    if reason in {"cold", "stale"}:
+        return Verdict(reason)
+    first, second, budget, rates = int(answer[2]), int(answer[3]), int(answer[4]), answer[5] or [0] * 6
     requests = _rate([one.rpm or 0 for one in with_rpm], rates[:3])
     tokens = _rate([one.tpm or 0 for one in with_tpm], rates[3:])
-    if reason == "permit" or meter is None:
-        return Verdict(reason, meter, left=max(0, first), requests=requests, tokens=tokens)
-    if reason == "parallel":
-        return Verdict(reason, meter, taken=first, requests=requests, tokens=tokens)
-    if reason in {"rpm", "tpm"}:
-        wait_ms = None if second < 0 else second
-        return Verdict(reason, meter, taken=first, wait_ms=wait_ms, requests=requests, tokens=tokens)
-    left = (meter.max_budget or 0) - first - second
-    return Verdict(reason, meter, first, second, left, requests=requests, tokens=tokens)
+    verdict = Verdict(reason, meter, budget=budget, requests=requests, tokens=tokens)
+    match reason:
+        case "permit":
+            return replace(verdict, left=max(0, first))
+        case "parallel" | "queued":
+            return replace(verdict, taken=first, place=second)
+        case "rpm" | "tpm":
+            return replace(verdict, taken=first, wait_ms=None if second < 0 else second)
+        case _:
+            return replace(verdict, spend=first, taken=second, left=budget - first - second)
 
 
 def _rate(limits: Sequence[int], told: Sequence[int]) -> Rate | None:
@@ -264,6 +300,20 @@ def free_slots(request_id: str, meters: Iterable[str]) -> None:
     with redis.client.pipeline(transaction=False) as pipeline:
         for meter in meters:
             pipeline.zrem(slots_key(meter), request_id)
+        pipeline.execute()
+
+
+def leave_queues(request_id: str, meters: Iterable[Meter]) -> None:
+    """For a call that has asked from a queue and gives up: nobody stands behind it any more.
+
+    Asks Redis nothing where no meter has a queue. Raises redis.RedisError.
+    """
+    keys = _queue_keys(meters)
+    if not keys:
+        return
+    with redis.client.pipeline(transaction=True) as pipeline:
+        for key in keys:
+            pipeline.zrem(key, request_id)
         pipeline.execute()
 
 

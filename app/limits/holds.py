@@ -12,7 +12,21 @@ from redis.exceptions import RedisError
 
 from app.errors import LimitsUnavailable
 from app.extensions import redis
-from app.limits.meters import CALLS, EVENTS, TEMPLATES, UNREADABLE, budget_key, holds_key, slots_key
+from app.limits import admission
+from app.limits.meters import (
+    CALLS,
+    EVENTS,
+    TEMPLATES,
+    UNREADABLE,
+    Meter,
+    amounts_key,
+    asked_key,
+    budget_key,
+    holds_key,
+    requests_key,
+    slots_key,
+    tokens_key,
+)
 from app.limits.scripts import Script
 
 # What is read at once: Redis answers nobody else meanwhile.
@@ -20,7 +34,7 @@ PAGE = 200
 BUDGET, HOLDS, SLOTS = budget_key("", 0).partition("@")[0], holds_key("", 0).partition("@")[0], slots_key("")
 
 Window = tuple[str, int]
-_audit = Script("audit")
+_audit, _peek = Script("audit"), Script("peek")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,29 @@ class BudgetState:
     costs: int
     strays: tuple[str, ...]
     unsettled: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One meter at this moment, whether it has limits or not.
+
+    Nano-dollars: `spend` is settled (None where Redis has not been told by SQL yet), `held` by calls in flight, `due`
+    the cost of finished calls that is not settled yet, `carry` what the window before has left to this one (None where
+    Redis has not been told what it spent). A budget has max_budget + `carry` - `spend` - `held` - `due` left: what
+    calls of the window before hold or cost of the carry counts as `held` and `due` here.
+
+    `slots` are calls that run, `waiting` calls in the queue for a slot; both are 0 where nothing limits them.
+    `requests` and `tokens` are of the last 60 seconds, 0 where nothing limits them.
+    """
+
+    spend: int | None
+    held: int
+    due: int
+    carry: int | None
+    slots: int
+    waiting: int
+    requests: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +175,42 @@ def audit(windows: Sequence[Window], meters: Sequence[str]) -> tuple[dict[Window
     states = {window: _state(fields) for window, fields in zip(windows, answer, strict=False)}
     strays = zip(meters, answer[len(windows) :], strict=True)
     return states, {meter: [request_id.decode() for request_id in found] for meter, found in strays}
+
+
+def peek(meters: Sequence[Meter]) -> list[Live]:
+    """How each of these meters stands, all in one moment. Raises LimitsUnavailable."""
+    keys = []
+    for meter in meters:
+        name = meter.name
+        keys += [budget_key(name, meter.window_start), slots_key(name), asked_key(name)]
+        keys += [requests_key(name), tokens_key(name), amounts_key(name)]
+    keys += [budget_key(meter.name, meter.previous) for meter in meters if meter.previous is not None]
+    answer: list[list[bytes]] = _peek(keys, [len(meters), admission.WAITER_MS])
+    previous = iter(answer[len(meters) :])
+    return [
+        _live(fields, meter.rolls_over, next(previous) if meter.previous is not None else None)
+        for meter, fields in zip(meters, answer, strict=False)
+    ]
+
+
+def _live(fields: list[bytes], rolls_over: int, previous: list[bytes] | None) -> Live:
+    held, due, slots, waiting_, requests, tokens = (int(field) for field in fields[1:])
+    carry: int | None = 0
+    if previous is not None:
+        carry, held_of_it, due_of_it = _carry(rolls_over, previous)
+        held, due = held + held_of_it, due + due_of_it
+    spend = int(fields[0]) if fields[0] else None
+    return Live(spend, held, due, carry, slots, waiting_, requests, tokens)
+
+
+def _carry(rolls_over: int, previous: list[bytes]) -> tuple[int | None, int, int]:
+    """What rolls over, what calls in flight take of it, what costs that are not settled take of it; as in admit.lua."""
+    if not previous[0]:
+        return None, 0, 0
+    spend, held, due = (int(field) for field in previous)
+    unspent = max(0, rolls_over - spend)
+    due = min(due, unspent)
+    return unspent, min(held, unspent - due), due
 
 
 def _state(fields: list[Any]) -> BudgetState:

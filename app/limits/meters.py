@@ -13,6 +13,8 @@ WAKE = "tollgate:wake"
 SETTLED = "tollgate:settled"
 EPOCH = "tollgate:epoch"
 WARMING = "tollgate:warming"
+# Counts everybody who ever joined a queue: who has the smaller number came first.
+ARRIVALS = "tollgate:arrivals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,10 @@ class Meter:
     `name` is "user:ada" or "key:<id>". `max_budget` is in nano-dollars (None: no budget) and counts in the window that
     began at `window_start` (epoch seconds, 0: ever) and ends at `resets_at` (None: never). `max_parallel` is a number
     of calls (None: no limit); `rpm` and `tpm` are requests and tokens in any 60 seconds (None: no limit).
+
+    What the window that began at `previous_start` left of `rolls_over` (nano-dollars, 0: nothing rolls over) is added
+    to `max_budget`: `rolls_over` is the budget without raises and credits that were meant for this window alone.
+    Calls wait for a slot in the order in which they came where `queue_ms` (0: they do not wait) says for how long.
     """
 
     name: str
@@ -32,6 +38,19 @@ class Meter:
     max_parallel: int | None = None
     rpm: int | None = None
     tpm: int | None = None
+    previous_start: int | None = None
+    rolls_over: int = 0
+    queue_ms: int = 0
+
+    @property
+    def previous(self) -> int | None:
+        """The start of the window that something may roll over from; None: nothing rolls over."""
+        return self.previous_start if self.max_budget is not None and self.rolls_over > 0 else None
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether calls wait for its slots."""
+        return self.max_parallel is not None and self.queue_ms > 0
 
     def has_limits(self) -> bool:
         """Whether admission has to look at it; the spend of the others is counted all the same."""
@@ -66,6 +85,16 @@ def holds_key(meter: str, window_start: int) -> str:
 def slots_key(meter: str) -> str:
     """Sorted set: request id → the millisecond at which its lease ends."""
     return f"tollgate:slots:{meter}"
+
+
+def queue_key(meter: str) -> str:
+    """Sorted set: request id of a call that waits for a slot → its arrival, a number of ARRIVALS."""
+    return f"tollgate:queue:{meter}"
+
+
+def asked_key(meter: str) -> str:
+    """Sorted set: request id of a call that waits for a slot → the millisecond at which it last asked."""
+    return f"tollgate:asked:{meter}"
 
 
 def requests_key(meter: str) -> str:
