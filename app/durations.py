@@ -7,21 +7,28 @@ import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, available_timezones
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECONDS_BY_UNIT = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 WINDOWS_BY_WORD = {"daily": (1, "d"), "weekly": (1, "w"), "monthly": (1, "mo")}
-MONTHS_A_YEAR = 12
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+DAYS_A_WEEK, MONTHS_A_YEAR = 7, 12
 
 # A hundred years never hold more than 25 leap days, so the two limits mean the same span.
 MOST_MONTHS = 100 * MONTHS_A_YEAR
 MOST_SECONDS = 36_525 * 86_400
 
 _FORM = re.compile(r"([1-9][0-9]*)(mo|[smhdw])")
-_SHOWN_CHARACTERS = 30
+# More than the longest name of a time zone, which has 32.
+_SHOWN_CHARACTERS = 40
+# The share of letters in common from which one name may be meant for another: a slip or two.
+_LIKE_ENOUGH = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +56,99 @@ def check_window(text: str) -> None:
     _parsed_window(text)
 
 
-def window_at(duration: str, anchor: datetime, at: datetime, zone: tzinfo = UTC) -> Window:
-    """Find the window of a budget in which `at` lies; `anchor` is when the budget began. Both are aware.
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the windows of a budget follow one another; `anchor` (aware) is when the budget began.
 
     Seconds, minutes, hours and two days or more are counted from the anchor's second, whatever clocks do. One day,
-    weeks and months run from one midnight in `zone` to another: weeks from Mondays, months from the first.
+    weeks and months run from one midnight in `zone` to another: weeks from the day `week_start` (0 is Monday, 6 is
+    Sunday), months from the first. Several weeks or months are counted from the anchor's.
 
-    Raises ValueError where `check_window` does.
+    Both methods raise ValueError where `check_window` does.
     """
-    count, unit = _parsed_window(duration)
-    moment = math.floor(at.timestamp())
-    if unit in ("w", "mo") or (count, unit) == (1, "d"):
-        return _calendar_window(count, unit, anchor.astimezone(zone).date(), moment, zone)
-    length = count * SECONDS_BY_UNIT[unit]
-    first = math.floor(anchor.timestamp())
-    start = first + (moment - first) // length * length
-    return Window(start, start + length)
+
+    duration: str
+    anchor: datetime
+    zone: tzinfo = UTC
+    week_start: int = 0
+
+    def window_at(self, at: datetime) -> Window:
+        """Find the window in which `at` (aware) lies."""
+        return self._window(math.floor(at.timestamp()))
+
+    def window_before(self, at: datetime) -> Window | None:
+        """Find the window before the one in which `at` (aware) lies; None if that is the anchor's, or earlier."""
+        present = self.window_at(at)
+        return None if present.start <= self.anchor.timestamp() else self._window(present.start - 1)
+
+    def _window(self, moment: int) -> Window:
+        count, unit = _parsed_window(self.duration)
+        if unit in ("w", "mo") or (count, unit) == (1, "d"):
+            return self._calendar_window(count, unit, moment)
+        length = count * SECONDS_BY_UNIT[unit]
+        first = math.floor(self.anchor.timestamp())
+        start = first + (moment - first) // length * length
+        return Window(start, start + length)
+
+    def _calendar_window(self, count: int, unit: str, moment: int) -> Window:
+        today = datetime.fromtimestamp(moment, self.zone).date()
+        day_of, number = self._calendar(count, unit, today)
+
+        def opens(number: int) -> int:
+            # Where clocks skip midnight this is the moment of the skip, where it comes twice the first of the two.
+            return math.floor(datetime.combine(day_of(number), time(fold=1), self.zone).timestamp())
+
+        # Where clocks are set back over midnight, the date of yesterday comes again in today's window.
+        while opens(number + 1) <= moment:
+            number += 1
+        return Window(opens(number), opens(number + 1))
+
+    def _calendar(self, count: int, unit: str, today: date) -> tuple[Callable[[int], date], int]:
+        """Give the first day of a window by its number (0 is the anchor's), and the number of today's."""
+        first = self.anchor.astimezone(self.zone).date()
+        if unit == "mo":
+            first_month = first.year * MONTHS_A_YEAR + first.month - 1
+            this_month = today.year * MONTHS_A_YEAR + today.month - 1
+
+            def month_opens(number: int) -> date:
+                year, month = divmod(first_month + number * count, MONTHS_A_YEAR)
+                return date(year, month + 1, 1)
+
+            return month_opens, (this_month - first_month) // count
+        step = count
+        if unit == "w":
+            first -= timedelta(days=(first.weekday() - self.week_start) % DAYS_A_WEEK)
+            step = DAYS_A_WEEK * count
+        return lambda number: first + timedelta(days=number * step), (today - first).days // step
+
+
+@cache
+def zone(name: str) -> ZoneInfo:
+    """Find a time zone by its IANA name. Raises ValueError, worded for the caller, for anything else."""
+    # Only listed names reach ZoneInfo, which looks them up as paths of files.
+    if name in _zone_names():
+        return ZoneInfo(name)
+    if (meant := _zone_meant(name)) is not None:
+        raise ValueError(f'"{_shown(name)}" is no time zone; did you mean "{meant}"?')
+    raise ValueError(
+        f'"{_shown(name)}" is no time zone. Expected an IANA name, '
+        'for example "Europe/Berlin", "America/New_York" or "UTC".'
+    )
+
+
+def week_start(name: str) -> int:
+    """Number a day of the week by its English name: 0 is Monday. Raises ValueError, worded for the caller."""
+    if name.lower() not in WEEKDAYS:
+        raise ValueError(f'"{_shown(name)}" is no day of the week. Expected one of {", ".join(WEEKDAYS)}.')
+    return WEEKDAYS.index(name.lower())
 
 
 def _parsed(text: str) -> tuple[int, str]:
     """("20m") -> (20, "m")."""
     match = _FORM.fullmatch(text)
     if match is None:
-        shown = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
         raise ValueError(
-            f'"{shown}" is not a duration. Expected a whole number above 0 and a unit (s, m, h, d, w or mo), '
+            f'"{_shown(text)}" is not a duration. Expected a whole number above 0 and a unit (s, m, h, d, w or mo), '
             'for example "30s", "20m", "24h", "7d", "2w" or "1mo".'
         )
     digits, unit = match.groups()
@@ -102,32 +177,24 @@ def _months_later(start: datetime, count: int) -> datetime:
     return start.replace(year=year, month=month + 1, day=min(start.day, last_day))
 
 
-def _calendar_window(count: int, unit: str, anchor: date, moment: int, zone: tzinfo) -> Window:
-    """Find the window between two midnights of `zone` in which `moment` lies."""
-    today = datetime.fromtimestamp(moment, zone).date()
-    day_of, number = _calendar(count, unit, anchor, today)
-
-    def opens(number: int) -> int:
-        # Where clocks skip midnight this is the moment of the skip, where it comes twice the first of the two.
-        return math.floor(datetime.combine(day_of(number), time(), zone).timestamp())
-
-    # Where clocks are set back over midnight, the date of yesterday comes again in today's window.
-    while opens(number + 1) <= moment:
-        number += 1
-    return Window(opens(number), opens(number + 1))
+@cache
+def _zone_names() -> frozenset[str]:
+    """Every zone that this machine or the package tzdata knows, without the two that name no place."""
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
-def _calendar(count: int, unit: str, anchor: date, today: date) -> tuple[Callable[[int], date], int]:
-    """Give the first day of a window by its number (0 is the anchor's), and the number of today's."""
-    if unit == "mo":
-        first_month = anchor.year * MONTHS_A_YEAR + anchor.month - 1
-        this_month = today.year * MONTHS_A_YEAR + today.month - 1
+def _zone_meant(name: str) -> str | None:
+    """The zone that is written most like `name`, by its whole name or by its city; None if none is much like it."""
+    spellings = {"utc": "UTC"}
+    # Etc/GMT+2 is two hours west of Greenwich; hardly anybody who writes GMT+2 means that.
+    for known in sorted(known for known in _zone_names() if "/" in known and not known.startswith("Etc/")):
+        spellings[known.lower()] = known
+        spellings.setdefault(known.rpartition("/")[2].lower(), known)
+    sought = name[:_SHOWN_CHARACTERS].strip().lower().replace(" ", "_")
+    close = get_close_matches(sought, spellings, n=1, cutoff=_LIKE_ENOUGH)
+    return spellings[close[0]] if close else None
 
-        def month_opens(number: int) -> date:
-            year, month = divmod(first_month + number * count, MONTHS_A_YEAR)
-            return date(year, month + 1, 1)
 
-        return month_opens, (this_month - first_month) // count
-    first = anchor - timedelta(days=anchor.weekday()) if unit == "w" else anchor
-    step = 7 * count if unit == "w" else count
-    return lambda number: first + timedelta(days=number * step), (today - first).days // step
+def _shown(text: str) -> str:
+    """Text of the caller as an error repeats it, cut where it is long."""
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

@@ -1,8 +1,8 @@
 """What meters are called: in Redis, in balances, in the `scope` of an error, and by people.
 
 "key:<key_id>", "key_model:<key_id>/<model>", "user:<user_id>", "user_model:<user_id>/<model>",
-"team_member:<team_id>/<user_id>", "team:<team_id>", "customer:<customer_id>", "gateway". A model is what the limit was set
-for: a name, an access group or a wildcard. Of two parts the first has its slashes written as %2F, so no two meters
+"team_member:<team_id>/<user_id>", "team:<team_id>", "customer:<customer_id>", "gateway". A model is what the limit was
+set for: a name, an access group or a wildcard. Of two parts the first has its slashes written as %2F, so no two meters
 share a name.
 """
 
@@ -57,5 +57,3 @@ def whose(meter: str) -> str:
             return f"{kind.capitalize()} '{rest[0]}'"
         case _:
             return "The gateway"
-
-

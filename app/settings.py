@@ -77,13 +77,33 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """The limits of the whole gateway: nano-dollars, seconds; None: not limited. As a user's limits, by their names."""
+
+    max_budget: int | None = None
+    soft_budget: int | None = None
+    strict: bool = False
+    budget_duration: str | None = None
+    timezone: str | None = None
+    week_start: str | None = None
+    rollover: bool = False
+    max_parallel_requests: int | None = None
+    queue_timeout: float | None = None
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
+    alert_thresholds: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that can be set, read once at start. Times are seconds.
 
     `on_disconnect` says what becomes of a call whose client has left: the provider is let go at once ("cancel"), or its
     answer is read to the end for its usage ("drain").
     `abandoned` says what a call of a dead process costs: what it held ("held"), or nothing ("free"). Ledger rows older
-    than `ledger_retention` are deleted; None: never.
+    than `ledger_retention` are deleted; None: never. `timezone` and `week_start` are those of budgets that state none.
+    `customer_header` is the header that names the customer of a call; with `create_customers` a new name becomes a
+    customer on first sight, with the budget template `customer_template`.
     """
 
     master_key: str = field(repr=False)
@@ -98,6 +118,12 @@ class Settings:
     lease: float = 30.0
     max_body_bytes: int = 32 * 1024 * 1024
     timeout: float = 600.0
+    gateway_limits: GatewayLimits = field(default_factory=GatewayLimits)
+    timezone: str = "UTC"
+    week_start: str = "monday"
+    customer_header: str | None = None
+    create_customers: bool = False
+    customer_template: str | None = None
     warnings: tuple[str, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from celery import shared_task
 from sqlalchemy.orm import Session
 
-from app import durations
-from app.access import callers, revoking
+from app.access import callers, path, revoking
+from app.access.path import Limits
 from app.extensions import database_errors, db, write_transaction
 from app.ledger import balances
+from app.ledger.balances import Settled, Window
 from app.models import User, VirtualKey, now
 from app.queue import BUDGETS
 from worker.schedule import BUDGETS_SECONDS, once
@@ -65,26 +66,21 @@ def check_users(user_ids: Iterable[str]) -> None:
 
 def _standings(session: Session, user_ids: Sequence[str]) -> dict[str, Standing]:
     """Whether each of the users has spent the budget of the window that is open now."""
-    moment = now()
+    at = now().timestamp()
     users = session.scalars(sa.select(User).where(User.user_id.in_(user_ids))).all()
-    windows = {user.user_id: _window(user, moment) for user in users}
-    meters = {user.user_id: (f"user:{user.user_id}", windows[user.user_id][0]) for user in users}
-    spend = balances.read(session, meters.values())
-    return {
-        user.user_id: Standing(
-            spent=user.max_budget is not None and spend[meters[user.user_id]].spend >= user.max_budget,
-            until=windows[user.user_id][1],
-        )
-        for user in users
-    }
+    found = path.limits_of(session, users)
+    limits = {user.user_id: found[path.meter_of(user)] for user in users}
+    spend = balances.read(session, ((one.meter, start) for one in limits.values() for start in one.starts(at)))
+    return {user_id: _standing(one, spend, at) for user_id, one in limits.items()}
 
 
-def _window(user: User, moment: datetime) -> tuple[int, datetime | None]:
-    """When the user's present window began (epoch seconds) and when it ends."""
-    if user.budget_duration is None:
-        return 0, None
-    window = durations.window_at(user.budget_duration, user.created_at, moment)
-    return window.start, datetime.fromtimestamp(window.end, UTC)
+def _standing(limits: Limits, spend: Mapping[Window, Settled], at: float) -> Standing:
+    spends = {start: spend[limits.meter, start].spend for start in limits.starts(at)}
+    budget, window = limits.spendable(at, spends), limits.window(at)
+    return Standing(
+        spent=budget is not None and spends[limits.window_start(at)] >= budget,
+        until=None if window is None else datetime.fromtimestamp(window.end, UTC),
+    )
 
 
 def _wrongly_marked(session: Session, standings: dict[str, Standing]) -> list[str]:

@@ -48,7 +48,7 @@ class NamedCustomers:
     """The snapshots that a process keeps, by name."""
 
     def __init__(self, template: str | None, *, create: bool) -> None:
-        """With `create` a name becomes a customer on first sight, with the budget template `template` if there is one."""
+        """With `create` a name becomes a customer on first sight, with the budget template `template` if it is set."""
         self._template = template
         self._create = create
         self._kept: dict[str, NamedCustomer] = {}

@@ -1,4 +1,4 @@
-"""The limits on a call's path: what each meter is set to, by its own row, its template, and raises that are under way."""
+"""The limits on a call's path: what each meter is set to, by its own row, its template, raises and credit."""
 
 from __future__ import annotations
 
@@ -87,6 +87,18 @@ class Limits:
         raised = self.raised_by if at < self.raised_until else 0
         return self.max_budget + raised + (self.credit if self.credit_window == self.window_start(at) else 0)
 
+    def starts(self, at: float) -> list[int]:
+        """The windows whose balances decide: the present one's first second, and that of what rolls over to it."""
+        previous = self.previous(at)
+        return [self.window_start(at)] + ([] if previous is None else [previous.start])
+
+    def spendable(self, at: float, spends: Mapping[int, int]) -> int | None:
+        """The budget with what has rolled over; `spends` are nano-dollars by window start, the previous one's too."""
+        budget, previous = self.budget(at), self.previous(at)
+        if budget is None or previous is None or self.max_budget is None:
+            return budget
+        return budget + max(0, self.max_budget - spends[previous.start])
+
     def _windows(self, schedule: Schedule, at: float) -> tuple[Window, Window | None]:
         """The present window and the one before it, worked out once for each window."""
         if self._present is None or not self._present[0].start <= at < self._present[0].end:
@@ -106,7 +118,7 @@ def of_gateway() -> Limits:
 
 
 def effective(meter: str, since: datetime, *sources: Mapping[str, Any]) -> Limits:
-    """Limits where each value is the first that is set in the sources; strict and rollover where any of them says so."""
+    """Limits where each value is the first that is set in the sources; strict and rollover where any says so."""
     found: dict[str, Any] = {name: _first(name, sources) for name in LIMIT_NAMES}
     thresholds = found["alert_thresholds"]
     return Limits(

@@ -9,12 +9,11 @@ from flask import Response, request
 from marshmallow import Schema, fields
 
 from app.access import callers
-from app.access.models_allowed import allows
 from app.api.base import Blueprint, secret_of_request
 from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
 from app.errors import NotFound
-from app.gateway.pipeline import Request
+from app.gateway.asked import Request
 
 blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")
 
@@ -136,11 +135,10 @@ def model(model: str) -> dict[str, Any]:
 
 
 def _usable() -> list[str]:
-    """Model names that the key's and the user's lists both allow; the master key may use all."""
+    """Model names that all lists of models on the caller's path allow; the master key may use all."""
     secret, catalog = secret_of_request(), gateway().catalog
     names = [name for name in catalog.names() if "*" not in name]
     if callers.is_master(secret, gateway().settings.master_key):
         return names
     caller = callers.identify(secret)
-    lists = (caller.key_models, caller.user_models)
-    return [name for name in names if all(allows(entries, name, catalog.access_groups(name)) for entries in lists)]
+    return [name for name in names if caller.may_use(name, catalog.access_groups(name))]

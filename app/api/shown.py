@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app import durations
+from app.access import path
+from app.access.path import Limits
+from app.extensions import database_errors, db
 from app.ledger import balances
-from app.models import User, VirtualKey, now
+from app.models import TemplatedColumns, User, VirtualKey, now
 
 EVER = 0
 # Databases take only so many values in one query.
@@ -20,10 +22,14 @@ METERS_PER_QUERY = 500
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Nano-dollars spent in the present window and ever, and when the window ends (None: it does not)."""
+    """Nano-dollars spent in the present window and ever, and when the window ends (None: it does not).
+
+    `effective_budget` is what may be spent in the present window, with template, raises, credit and what rolled over.
+    """
 
     spend: int
     total_spend: int
+    effective_budget: int | None
     budget_reset_at: datetime | None
 
 
@@ -52,38 +58,35 @@ def keys(rows: Sequence[VirtualKey]) -> list[dict[str, Any]]:
 
 def has_room(session: Session, row: User) -> bool:
     """Whether the user's spend is below the budget, by what stands in the transaction."""
-    if row.max_budget is None:
-        return True
-    meter = (_meter(row), _window_start(row, now()))
-    return balances.read(session, [meter])[meter].spend < row.max_budget
+    (limits,) = path.limits_of(session, [row]).values()
+    windows = [(limits.meter, start) for start in limits.starts(now().timestamp())]
+    spends = balances.read(session, windows)
+    budget = limits.spendable(now().timestamp(), {window[1]: spends[window].spend for window in windows})
+    return budget is None or spends[windows[0]].spend < budget
 
 
-def standings(rows: Sequence[User] | Sequence[VirtualKey]) -> list[Standing]:
+def standings(rows: Sequence[TemplatedColumns]) -> list[Standing]:
     """The standing of each row, by the balances that admission starts from. Raises DatabaseUnavailable."""
-    at = now()
-    meters = {(_meter(row), start) for row in rows for start in (EVER, _window_start(row, at))}
-    ordered = sorted(meters)
+    at = now().timestamp()
+    with database_errors():
+        limits = path.limits_of(db.session(), rows)
+    wanted = {(meter, start) for meter, one in limits.items() for start in (EVER, *one.starts(at))}
+    ordered = sorted(wanted)
     spend: dict[tuple[str, int], int] = {}
     for first in range(0, len(ordered), METERS_PER_QUERY):
         spend |= balances.spend(ordered[first : first + METERS_PER_QUERY])
-    return [
-        Standing(spend[_meter(row), _window_start(row, at)], spend[_meter(row), EVER], _reset_at(row, at))
-        for row in rows
-    ]
+    return [_standing(limits[path.meter_of(row)], spend, at) for row in rows]
 
 
-def _meter(row: User | VirtualKey) -> str:
-    return f"user:{row.user_id}" if isinstance(row, User) else f"key:{row.id}"
-
-
-def _window_start(row: User | VirtualKey, at: datetime) -> int:
-    return EVER if row.budget_duration is None else durations.window_at(row.budget_duration, row.created_at, at).start
-
-
-def _reset_at(row: User | VirtualKey, at: datetime) -> datetime | None:
-    if row.budget_duration is None:
-        return None
-    return datetime.fromtimestamp(durations.window_at(row.budget_duration, row.created_at, at).end, UTC)
+def _standing(limits: Limits, spend: Mapping[tuple[str, int], int], at: float) -> Standing:
+    starts = limits.starts(at)
+    window = limits.window(at)
+    return Standing(
+        spend=spend[limits.meter, starts[0]],
+        total_spend=spend[limits.meter, EVER],
+        effective_budget=limits.spendable(at, {start: spend[limits.meter, start] for start in starts}),
+        budget_reset_at=None if window is None else datetime.fromtimestamp(window.end, UTC),
+    )
 
 
 def _columns(row: User | VirtualKey) -> dict[str, Any]:

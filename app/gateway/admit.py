@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import random
+import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Self
 
-from app import durations, money
-from app.access.callers import Caller, Limits
-from app.errors import (
-    BudgetExceeded,
-    BudgetHeld,
-    BudgetTooSmall,
-    LimitReached,
-    LimitsUnavailable,
-    ParallelLimitReached,
-    UnpricedModel,
-)
-from app.gateway import rates
+from app.access.path import Limits
+from app.errors import LimitsUnavailable, UnpricedModel
+from app.gateway import rates, refusals
 from app.gateway.asked import Asked
+from app.gateway.inflight import has_closed
 from app.gateway.offers import Offer, dearest, largest_cap
+from app.gateway.parties import Parties
 from app.ledger import balances
 from app.ledger.event import CallEvent
 from app.limits import admission
 from app.limits.admission import Verdict
 from app.limits.meters import Meter, Tokens
+from app.settings import Settings
 
 # How long a call that waits for held money sleeps between two looks, in seconds: it grows from one to the other.
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.15
-# What is held by calls in flight comes back when they end, and nobody knows when that is; sooner than this is no use.
-HELD_RETRY_AFTER = 2
-PARALLEL_RETRY_AFTER = 1
+# Of those who wait for a slot, each looks a little less often than the one before, up to this place.
+FARTHEST = 4
 STANDARD_TIERS = (None, "auto", "default")
 
 
@@ -56,25 +51,26 @@ class Permit:
     rates: dict[str, str]
 
 
-def meters_of(caller: Caller, now: float) -> tuple[Meter, ...]:
-    """The caller's meters as they stand in this second; those without a limit too, for their spend is counted."""
-    return tuple(_meter(limits, now) for limits in caller.limits)
+def meters_of(limits: Iterable[Limits], at: float) -> tuple[Meter, ...]:
+    """The meters as they stand in this second; those without a limit too, for their spend is counted."""
+    return tuple(meter_of(one, at) for one in limits)
 
 
-def _meter(limits: Limits, now: float) -> Meter:
-    start, end = 0, None
-    if limits.budget_duration is not None:
-        window = durations.window_at(limits.budget_duration, limits.since, datetime.fromtimestamp(now, UTC))
-        start, end = window.start, window.end
+def meter_of(limits: Limits, at: float) -> Meter:
+    """One meter as it stands at `at` (epoch seconds)."""
+    window, previous = limits.window(at), limits.previous(at)
     return Meter(
         name=limits.meter,
-        max_budget=limits.max_budget,
+        max_budget=limits.budget(at),
         strict=limits.strict,
-        window_start=start,
-        resets_at=end,
+        window_start=0 if window is None else window.start,
+        resets_at=None if window is None else window.end,
         max_parallel=limits.max_parallel,
         rpm=limits.rpm,
         tpm=limits.tpm,
+        previous_start=None if previous is None else previous.start,
+        rolls_over=0 if previous is None else limits.max_budget or 0,
+        queue_ms=limits.queue_ms,
     )
 
 
@@ -90,64 +86,109 @@ def counted_in(meters: Sequence[Meter]) -> list[list[object]]:
 
 
 def admit(
-    caller: Caller,
-    asked: Asked,
-    offers: Sequence[Offer],
+    parties: Parties,
     draft: Callable[[int, list[list[object]]], CallEvent],
-    *,
-    lease_ms: int,
-    wait: float,
-    unpriced: str,
+    settings: Settings,
+    client: socket.socket | None,
 ) -> Permit:
-    """One permit or one refusal; waits up to `wait` seconds for money that calls in flight hold.
+    """One permit or one refusal; waits for money that calls in flight hold, and in the queues for parallel slots.
 
     `draft(estimate, counted)` makes the event that stands for the call while it runs.
 
     Raises Stale, a LimitReached, UnpricedModel, LimitsUnavailable, DatabaseUnavailable.
     """
-    deadline = time.monotonic() + wait
-    nap, cap = SHORTEST_NAP, None
-    _check_priced(caller, offers, asked, unpriced)
-    while True:
-        meters = meters_of(caller, time.time())
-        limited = tuple(meter for meter in meters if meter.has_limits())
-        tokens = rates.reckoned(limited, offers, asked, cap)
-        estimate = dearest(offers, asked.route, asked.input_bound, cap or asked.output_cap, asked.choices)
-        event = draft(estimate, counted_in(meters))
-        verdict = admission.admit(
-            event.request_id, limited, caller.policies, estimate, lease_ms, event.to_bytes(), tokens
-        )
-        match verdict.reason:
-            case "permit":
-                left = None if verdict.meter is None else verdict.left
-                return Permit(event, limited, left, cap, tokens, rates.headers(verdict))
-            case "stale":
-                raise Stale
-            case "cold":
-                _warm_up(deadline)
-            case "unseeded":
-                _seed(verdict)
-            case "short":
-                cap = _fitting_cap(verdict, asked, offers)
-            case "held" if time.monotonic() < deadline:
-                time.sleep(nap * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the waiting, keeps no secret
-                nap = min(nap * 1.5, LONGEST_NAP)
-            case _:
-                raise refusal(verdict, tokens)
+    asked, offers = parties.asked, parties.offers
+    check_priced(parties, settings.unpriced)
+    cap = None
+    with _Waiting(settings.budget_wait, client) as waiting:
+        while True:
+            meters = meters_of(parties.limits, time.time())
+            limited = tuple(meter for meter in meters if meter.has_limits())
+            tokens = rates.reckoned(limited, offers, asked, cap)
+            estimate = dearest(offers, asked.route, asked.input_bound, cap or asked.output_cap, asked.choices)
+            event = draft(estimate, counted_in(meters))
+            verdict = admission.admit(
+                *(event.request_id, limited, parties.policies, estimate),
+                *(int(settings.lease * 1000), event.to_bytes(), tokens),
+            )
+            match verdict.reason:
+                case "permit":
+                    left = None if verdict.meter is None else verdict.left
+                    return Permit(event, limited, left, cap, tokens, rates.headers(verdict))
+                case "stale":
+                    raise Stale
+                case "cold":
+                    _warm_up(waiting)
+                case "unseeded":
+                    _seed(verdict)
+                case "short":
+                    cap = _fitting_cap(verdict, asked, offers)
+                case "held" if waiting.for_money():
+                    pass
+                case "queued" if waiting.for_slot(event.request_id, limited, verdict):
+                    pass
+                case _:
+                    raise refusals.refusal(verdict, tokens)
 
 
-def _warm_up(deadline: float) -> None:
+class _Waiting:
+    """As a context: how long one call has waited for what, and the queues that it stands in."""
+
+    def __init__(self, budget_wait: float, client: socket.socket | None) -> None:
+        """`budget_wait` is seconds; `client` is the caller's socket where it is known."""
+        self._since = time.monotonic()
+        self._budget_wait = budget_wait
+        self._client = client
+        self._nap = SHORTEST_NAP
+        self._queued: tuple[str, Sequence[Meter]] | None = None
+
+    def for_money(self) -> bool:
+        """A nap; False where the call has waited for long enough."""
+        return self._sleep(self._budget_wait, LONGEST_NAP)
+
+    def for_slot(self, request_id: str, meters: Sequence[Meter], verdict: Verdict) -> bool:
+        """A nap in the queues; False where the call has waited for long enough, or its client has left."""
+        assert verdict.meter is not None  # noqa: S101 - "queued" always names its meter
+        self._queued = request_id, meters
+        if self._client is not None and has_closed(self._client):
+            return False
+        # Who is next looks more often.
+        return self._sleep(verdict.meter.queue_ms / 1000, LONGEST_NAP * min(1 + verdict.place, FARTHEST))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and self._queued is not None:
+            # The call is not made: nobody shall wait behind it.
+            with suppress(LimitsUnavailable):
+                admission.leave_queues(*self._queued)
+
+    def is_over(self) -> bool:
+        """Whether the call has waited for as long as calls wait for money."""
+        return time.monotonic() >= self._since + self._budget_wait
+
+    def _sleep(self, longest: float, longest_nap: float) -> bool:
+        if time.monotonic() >= self._since + longest:
+            return False
+        time.sleep(self._nap * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the waiting, keeps no secret
+        self._nap = min(self._nap * 1.5, longest_nap)
+        return True
+
+
+def _warm_up(waiting: _Waiting) -> None:
     """Redis has lost its data. Web processes get a moment to put back what is in flight, unless nothing ever was."""
     if admission.warm_up(at_once=not balances.any_at_all()):
         return
-    if time.monotonic() >= deadline:
+    if waiting.is_over():
         raise LimitsUnavailable("Redis has lost its data and is being filled again. Try again in a moment.")
     time.sleep(LONGEST_NAP)
 
 
-def _check_priced(caller: Caller, offers: Sequence[Offer], asked: Asked, unpriced: str) -> None:
+def check_priced(parties: Parties, unpriced: str) -> None:
     """A budget cannot be kept on a model whose price nobody knows: refused, unless the settings allow it."""
-    if unpriced == "allow" or all(limits.max_budget is None for limits in caller.limits):
+    asked = parties.asked
+    if unpriced == "allow" or all(limits.max_budget is None for limits in parties.limits):
         return
     tier = asked.body.get("service_tier")
     if tier not in STANDARD_TIERS:
@@ -156,7 +197,7 @@ def _check_priced(caller: Caller, offers: Sequence[Offer], asked: Asked, unprice
             "Leave it out, or use a key without a budget.",
             param="service_tier",
         )
-    if any(offer.price is None for offer in offers):
+    if any(offer.price is None for offer in parties.offers):
         raise UnpricedModel(
             f"The price of model '{asked.model}' is not known, so a budget cannot be kept on it. An admin can state it "
             "in config.yaml (input_cost_per_token, output_cost_per_token) or set general_settings.unpriced: allow.",
@@ -177,55 +218,4 @@ def _fitting_cap(verdict: Verdict, asked: Asked, offers: Sequence[Offer]) -> int
     cap = largest_cap(offers, asked.route, asked.input_bound, asked.choices, verdict.left)
     if asked.output_cap is None and cap > 0:
         return cap
-    # Nothing is in flight, so what is taken is the cost of finished calls that the worker is about to book.
-    error = _limit_error(BudgetTooSmall, verdict, verdict.spend + verdict.taken)
-    error.rates = rates.headers(verdict)
-    error.message += f" {money.shown(verdict.left)} is left, which covers at most {cap} output tokens for this request."
-    raise error
-
-
-def refusal(verdict: Verdict, tokens: Tokens) -> LimitReached:
-    """The error that a refused caller sees; `tokens` is what the call was reckoned with."""
-    error = _refusal(verdict, tokens)
-    error.rates = rates.headers(verdict)
-    return error
-
-
-def _refusal(verdict: Verdict, tokens: Tokens) -> LimitReached:
-    meter = verdict.meter
-    assert meter is not None  # noqa: S101 - a refusal always names its meter
-    if verdict.reason in {"rpm", "tpm"}:
-        return rates.refusal(verdict, meter, _whose(meter), tokens)
-    if verdict.reason in {"parallel", "queued"}:
-        return ParallelLimitReached(
-            f"{_whose(meter)} already has {verdict.taken} of {meter.max_parallel} parallel requests running.",
-            scope=meter.name,
-            limit=meter.max_parallel or 0,
-            current=verdict.taken,
-            retry_after=PARALLEL_RETRY_AFTER,
-        )
-    if verdict.reason == "exceeded":
-        return _limit_error(BudgetExceeded, verdict, verdict.spend)
-    error = _limit_error(BudgetHeld, verdict, verdict.spend)
-    error.retry_after = HELD_RETRY_AFTER
-    error.message += f" Calls in flight hold {money.shown(verdict.taken)} of the rest; try again when they have ended."
-    return error
-
-
-def _limit_error(kind: type[LimitReached], verdict: Verdict, spend: int) -> LimitReached:
-    meter = verdict.meter
-    assert meter is not None  # noqa: S101 - a refusal always names its meter
-    resets_at = None if meter.resets_at is None else datetime.fromtimestamp(meter.resets_at, UTC)
-    return kind(
-        f"{_whose(meter)} has spent {money.shown(spend)} of a budget of {money.shown(verdict.budget)}.",
-        scope=meter.name,
-        limit=money.to_json(verdict.budget),
-        current=money.to_json(spend),
-        resets_at=None if resets_at is None else resets_at.isoformat().replace("+00:00", "Z"),
-        retry_after=None if meter.resets_at is None else meter.resets_at - time.time(),
-    )
-
-
-def _whose(meter: Meter) -> str:
-    kind, _, subject = meter.name.partition(":")
-    return f"User '{subject}'" if kind == "user" else "This key"
+    raise refusals.too_small(verdict, cap)

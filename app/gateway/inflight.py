@@ -185,7 +185,7 @@ class InFlight:
 
     def _watch_clients(self) -> None:
         for running in list(self._running.values()):
-            if running.client is not None and not running.left and _has_closed(running.client):
+            if running.client is not None and not running.left and has_closed(running.client):
                 running.leave()
 
     def _renew(self) -> None:
@@ -279,7 +279,7 @@ def _doubt_balances(run_id: object) -> None:
         raise LimitsUnavailable("Redis does not answer.") from error
 
 
-def _has_closed(client: socket.socket) -> bool:
+def has_closed(client: socket.socket) -> bool:
     """Whether the other side has closed the connection. Reads nothing and waits for nothing; Linux only."""
     if not hasattr(socket, "TCP_INFO") or client.family not in {socket.AF_INET, socket.AF_INET6}:
         return False

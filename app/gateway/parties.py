@@ -1,4 +1,4 @@
-"""Who takes part in a call: the caller, the customer it is for, the deployments that may serve it, and all their limits."""
+"""Who takes part in a call: the caller, the customer it is for, the deployments that may serve it; their limits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NOBODY = NamedCustomer()
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """What admission has to know. `asked` has the model that the key's alias stands for; `offers` are in order of trying.
+    """What admission has to know. `asked` has the model that an alias stands for; `offers` stand as they are tried.
 
-    `limits` are in the order of meter_names.KINDS; `policies` are (Redis key, policy version) pairs under which all this
-    is current.
+    `limits` are in the order of meter_names.KINDS; `policies` are (Redis key, policy version) pairs under which all
+    this is current.
     """
 
     caller: Caller

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.extensions import db
 from app.models.base import Document, Moment, OptionalMoment, OptionalNano, now
 
-
 # The names of what a meter can be limited to, as in LimitColumns and in every document of limits.
 LIMIT_NAMES = (
     *("max_budget", "soft_budget", "strict", "budget_duration", "timezone", "week_start", "rollover"),

@@ -25,7 +25,7 @@ def test_a_new_key_is_known_at_once(gateway_app: Flask) -> None:
     with gateway_app.app_context():
         made = keys.generate({"user_id": "ada", "models": ["m"]})
         caller = callers.identify(made.secret)
-        assert (caller.key_id, caller.user_id, caller.key_models) == (made.row.id, "ada", ("m",))
+        assert (caller.key_id, caller.user_id, caller.model_lists) == (made.row.id, "ada", (("m",),))
 
 
 def test_a_secret_is_not_in_what_is_printed_of_a_key(gateway_app: Flask) -> None:

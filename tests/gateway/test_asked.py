@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import BadRequest
-from app.gateway.asked import parse
+from app.gateway.asked import Request, parse
 
 CHAT = "chat/completions"
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def asked(**fields: Any) -> Any:
-    return parse(CHAT, orjson.dumps(HELLO | fields))
+    return parse(Request(CHAT, orjson.dumps(HELLO | fields), {}))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def asked(**fields: Any) -> Any:
 )
 def test_a_bad_body_is_refused_with_the_name_of_its_field(body: bytes, field: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        parse(CHAT, body)
+        parse(Request(CHAT, body, {}))
     assert refused.value.param == field
 
 
@@ -63,15 +63,15 @@ def test_every_choice_is_paid_for() -> None:
 
 
 def test_several_prompts_are_answered_one_by_one() -> None:
-    assert parse("completions", b'{"model": "m", "prompt": ["a", "b"], "n": 2}').choices == 4
+    assert parse(Request("completions", b'{"model": "m", "prompt": ["a", "b"], "n": 2}', {})).choices == 4
 
 
 def test_a_prompt_of_token_numbers_is_one_prompt() -> None:
-    assert parse("completions", b'{"model": "m", "prompt": [1, 2, 3]}').choices == 1
+    assert parse(Request("completions", b'{"model": "m", "prompt": [1, 2, 3]}', {})).choices == 1
 
 
 def test_the_model_in_the_url_counts_on_azure_style_routes() -> None:
-    assert parse(CHAT, b'{"messages": []}', "gpt-4o").model == "gpt-4o"
+    assert parse(Request(CHAT, b'{"messages": []}', {}, "gpt-4o")).model == "gpt-4o"
 
 
 @given(st.text())

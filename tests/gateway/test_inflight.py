@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.gateway.inflight import _has_closed
+from app.gateway.inflight import has_closed
 from tests.journeys.waiting import until
 
 
@@ -23,22 +23,22 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 def test_a_client_that_waits_has_not_left(pair: tuple[socket.socket, socket.socket]) -> None:
     _, server = pair
-    assert not _has_closed(server)
+    assert not has_closed(server)
 
 
 def test_a_client_that_has_sent_more_has_not_left(pair: tuple[socket.socket, socket.socket]) -> None:
     client, server = pair
     client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-    assert not _has_closed(server)
+    assert not has_closed(server)
 
 
 def test_a_client_that_closed_its_connection_has_left(pair: tuple[socket.socket, socket.socket]) -> None:
     client, server = pair
     client.close()
-    until(lambda: _has_closed(server), seconds=2)
+    until(lambda: has_closed(server), seconds=2)
 
 
 def test_a_client_behind_a_unix_socket_is_not_taken_for_one_that_left() -> None:
     client, server = socket.socketpair()
     with client, server:
-        assert not _has_closed(server)
+        assert not has_closed(server)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from app.gateway import rates
-from app.gateway.asked import Asked, parse
+from app.gateway.asked import Asked, Request, parse
 from app.gateway.offers import Offer, offer
 from app.limits.meters import Meter, Tokens
 from app.settings import Deployment
@@ -19,7 +19,7 @@ TIGHT, LOOSE = Meter("key:k1", tpm=1000), Meter("user:ada", tpm=100_000)
 
 
 def asked(route: str = "chat/completions", **fields: Any) -> Asked:
-    return parse(route, orjson.dumps(HELLO | fields))
+    return parse(Request(route, orjson.dumps(HELLO | fields), {}))
 
 
 def with_longest_answer(tokens: int) -> Offer:
@@ -53,7 +53,7 @@ def test_a_cap_that_the_gateway_states_is_a_guess_of_its_own() -> None:
 
 
 def test_embeddings_are_reckoned_with_their_input_alone() -> None:
-    request = parse("embeddings", b'{"model": "m", "input": "abcd"}')
+    request = parse(Request("embeddings", b'{"model": "m", "input": "abcd"}', {}))
     assert reckoned(request, TIGHT) == Tokens(8, 8)
 
 
