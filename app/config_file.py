@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 REFERENCE = "os.environ/"
@@ -29,9 +29,12 @@ _OURS = {
     "model_info": "id base_model access_groups max_input_tokens max_output_tokens input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "general_settings": "master_key database_url unpriced abandoned on_disconnect budget_wait max_request_size_mb"
-    " maximum_spend_logs_retention_period",
+    " maximum_spend_logs_retention_period gateway_limits global_max_parallel_requests user_header_name"
+    " create_customers week_start",
+    "gateway_limits": "max_budget soft_budget strict budget_duration timezone week_start rollover max_parallel_requests"
+    " queue_timeout rpm_limit tpm_limit alert_thresholds",
     "router_settings": "timeout",
-    "litellm_settings": "",
+    "litellm_settings": "max_budget budget_duration timezone max_end_user_budget_id",
 }
 
 # … and those that LiteLLM reads beside them: a config.yaml that works there starts here, with a warning.
@@ -53,20 +56,21 @@ _LITELLM = {
     " disable_error_logs disable_spend_updates store_prompts_in_spend_logs"
     " maximum_spend_logs_retention_interval allow_requests_on_db_unavailable cancel_on_disconnect"
     " max_in_flight_requests_per_worker max_queued_requests_per_worker admission_queue_timeout_seconds"
-    " max_response_size_mb token_rate_limit_type enforce_user_param user_header_name user_header_mappings"
+    " max_response_size_mb token_rate_limit_type enforce_user_param user_header_mappings"
     " allowed_routes public_routes admin_only_routes allowed_ips custom_auth enable_jwt_auth pass_through_endpoints"
     " background_health_checks health_check_interval alerting alerting_threshold accounting_capture"
     " accounting_sync_ack user_api_key_cache_ttl user_api_key_cache_max_size disable_prisma_schema_update"
     " dangerously_permit_weak_or_unset_master_key use_x_forwarded_for include_call_id_in_error_body",
+    "gateway_limits": "",
     "router_settings": "routing_strategy num_retries retry_after retry_policy model_group_retry_policy stream_timeout"
     " fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks max_fallbacks allowed_fails"
     " allowed_fails_policy cooldown_time disable_cooldowns enable_pre_call_checks enable_tag_filtering"
     " model_group_alias default_max_parallel_requests optional_pre_call_checks provider_budget_config redis_url"
     " redis_host redis_port redis_password",
     "litellm_settings": "callbacks success_callback failure_callback cache cache_params enable_redis_auth_cache"
-    " default_redis_ttl drop_params num_retries request_timeout context_window_fallbacks default_fallbacks max_budget"
-    " budget_duration budget_exceeded_status_code budget_exceeded_throttle_percentage budget_rollover"
-    " budget_reset_time timezone max_end_user_budget max_end_user_budget_id max_internal_user_budget"
+    " default_redis_ttl drop_params num_retries request_timeout context_window_fallbacks default_fallbacks"
+    " budget_exceeded_status_code budget_exceeded_throttle_percentage budget_rollover"
+    " budget_reset_time max_end_user_budget max_internal_user_budget"
     " internal_user_budget_duration default_internal_user_params default_key_generate_params"
     " upperbound_key_generate_params key_generation_settings default_team_params"
     " block_requests_for_models_without_pricing personal_key_model_access_from_teams turn_off_message_logging"
@@ -169,6 +173,14 @@ class Section:
         self.wrong(name, value, expected)
         return None
 
+    def flag(self, name: str) -> bool | None:
+        """Read true or false."""
+        value = self._resolved(name, self.values.get(name))
+        if value is None or isinstance(value, bool):
+            return value
+        self.wrong(name, value, "true or false")
+        return None
+
     def name(self, name: str, expected: str, *, longest: int = LONGEST_NAME, required: bool = False) -> str | None:
         """Read a string that is written into every ledger row, so that it must fit into its column."""
         value = self.text(name, expected, required=required)
@@ -209,6 +221,27 @@ class Section:
             return None if number is None else int(number)
         self.wrong(name, self.values[name], expected)
         return None
+
+    def wholes(self, name: str, *, least: int, most: int) -> tuple[int, ...] | None:
+        """Read a list of whole numbers from `least` to `most`."""
+        found = self.values.get(name)
+        if found is None:
+            return None
+        if isinstance(found, list) and all(type(one) is int and least <= one <= most for one in found):
+            return tuple(found)
+        self.wrong(name, found, f"a list of whole numbers from {least} to {most}")
+        return None
+
+    def checked(self, name: str, check: Callable[[str], object], expected: str) -> str | None:
+        """Read a text that `check` takes; it raises ValueError for what it does not."""
+        value = self.text(name, expected)
+        if value is None:
+            return None
+        try:
+            check(value)
+        except ValueError:
+            self.wrong(name, value, expected)
+        return value
 
     def wrong(self, name: str, value: object, expected: str, *, secret: bool = False) -> None:
         """Note that a value is not what was expected."""

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from app import config_file, durations
+from app import config_file, durations, money
 from app.config_file import Notes, Section
 from app.errors import SettingsError
 
@@ -44,6 +44,9 @@ CHOICES = {
     "on_disconnect": ("cancel", "drain"),
 }
 
+# The largest number that an integer column holds on both databases.
+MOST_COUNT = 2**31 - 1
+A_ZONE, A_WEEKDAY = 'an IANA time zone like "Europe/Berlin"', 'a day like "monday"'
 ENCODED = "special characters in its password percent-encoded"
 
 
@@ -138,9 +141,10 @@ def load(environ: Mapping[str, str], directory: Path) -> Settings:
     notes = Notes(environ.get("TOLLGATE_CONFIG") or "config.yaml", environ)
     config = _config(directory, notes)
     deployments = _deployments(config, notes)
-    config.section("litellm_settings")
-    general = config.section("general_settings")
+    litellm, general = config.section("litellm_settings"), config.section("general_settings")
     changed = _general(general, config.section("router_settings"))
+    changed["gateway_limits"] = _gateway_limits(general, litellm)
+    changed |= _customers(general, litellm)
     changed["master_key"] = _master_key(general)
     changed["database_url"] = _database_url(general, directory)
     changed["redis_url"] = _redis_url(notes)
@@ -284,6 +288,58 @@ def _general(general: Section, router: Section) -> dict[str, Any]:
         found["ledger_retention"] = _ledger_retention(general)
     timeout = _timeout(router)
     return found if timeout is None else found | {"timeout": timeout}
+
+
+def _gateway_limits(general: Section, litellm: Section) -> GatewayLimits:
+    """Read the limits of the whole gateway. What LiteLLM has names for may stand under those too, but not twice."""
+    limits = general.section("gateway_limits")
+    for section, theirs, ours in (
+        (litellm, "max_budget", "max_budget"),
+        (litellm, "budget_duration", "budget_duration"),
+        (general, "global_max_parallel_requests", "max_parallel_requests"),
+    ):
+        if section.values.get(theirs) is not None and limits.values.get(ours) is not None:
+            section.notes.problem(section.at(theirs), f"stands in {limits.at(ours)} too, expected one of them")
+    budget_of = limits if limits.values.get("max_budget") is not None else litellm
+    window_of = limits if limits.values.get("budget_duration") is not None else litellm
+    duration = 'a window like "30d" or "monthly"'
+    parallel = limits.whole("max_parallel_requests", least=0, most=MOST_COUNT)
+    queue = limits.number("queue_timeout", "seconds, from 0 to 600", least=0, most=600)
+    return GatewayLimits(
+        max_budget=_dollars(budget_of, "max_budget"),
+        soft_budget=_dollars(limits, "soft_budget"),
+        strict=bool(limits.flag("strict")),
+        budget_duration=window_of.checked("budget_duration", durations.check_window, duration),
+        timezone=limits.checked("timezone", durations.zone, A_ZONE),
+        week_start=limits.checked("week_start", durations.week_start, A_WEEKDAY),
+        rollover=bool(limits.flag("rollover")),
+        max_parallel_requests=parallel
+        if parallel is not None
+        else general.whole("global_max_parallel_requests", least=0, most=MOST_COUNT),
+        queue_timeout=None if queue is None else float(queue),
+        rpm_limit=limits.whole("rpm_limit", least=0, most=MOST_COUNT),
+        tpm_limit=limits.whole("tpm_limit", least=0, most=MOST_COUNT),
+        alert_thresholds=limits.wholes("alert_thresholds", least=1, most=1000),
+    )
+
+
+def _dollars(section: Section, name: str) -> int | None:
+    most = money.MAX_BUDGET_DOLLARS
+    dollars = section.number(name, f"dollars, from 0 to {most}", least=0, most=most)
+    return None if dollars is None else money.budget_from_json(dollars)
+
+
+def _customers(general: Section, litellm: Section) -> dict[str, Any]:
+    """Read whom calls are made for, and how windows of budgets that do not say so themselves are cut."""
+    template = litellm.name("max_end_user_budget_id", 'the budget_id of a template, like "free"')
+    found: dict[str, Any] = {
+        "customer_header": general.name("user_header_name", 'the name of a header, like "x-customer"'),
+        "create_customers": bool(general.flag("create_customers")) or template is not None,
+        "customer_template": template,
+        "timezone": litellm.checked("timezone", durations.zone, A_ZONE),
+        "week_start": general.checked("week_start", durations.week_start, A_WEEKDAY),
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _ledger_retention(general: Section) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,33 +15,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app import durations, queue
-from app.access import callers
-from app.errors import BadRequest, Conflict, NotFound
+from app.access import callers, rows
+from app.errors import BadRequest, NotFound
 from app.extensions import database_errors, db, write_transaction
-from app.models import User, VirtualKey, now
+from app.models import TEMPLATED, User, VirtualKey, now
 
 CUSTOM_KEY = re.compile(r"sk-[!-~]{13,197}")
 HASH = re.compile(r"[0-9a-f]{64}")
 COLUMNS = (
-    *("key_alias", "user_id", "models", "max_budget", "strict", "budget_duration"),
-    *("max_parallel_requests", "rpm_limit", "tpm_limit", "metadata", "blocked"),
+    *("key_alias", "user_id", "team_id", "models", "aliases", "tags", "model_limits", "metadata", "blocked"),
+    *TEMPLATED,
 )
-# What null means for the columns that cannot be null.
-NOTHING: dict[str, Callable[[], Any]] = {
-    "models": list,
-    "metadata": dict,
-    "strict": bool,
-    "blocked": bool,
-    "user_role": lambda: "internal_user",
-}
-UNIQUE_VIOLATION = "23505"
-# What the database refuses to store twice, as its error messages name it, and what the caller called it.
-UNIQUE = {
-    "user_email": "This user_email belongs to another user.",
-    "user_id": "This user_id is taken. Change the user with /user/update.",
-    "key_alias": "This key_alias is taken; each key has its own.",
-    "token": "This key is taken.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +43,11 @@ def generate(fields: Mapping[str, Any]) -> NewKey:
     """
     new = draft(fields, fields.get("user_id"))
     with changing([new.row]), write_transaction() as session:
+        rows.check_references(session, fields)
         if new.row.user_id is not None:
             _ensure_user(session, new.row.user_id)
         session.add(new.row)
-        let_go(session, new.row)
+        rows.let_go(session, new.row)
     look_again(new.row.user_id)
     return new
 
@@ -80,26 +65,19 @@ def draft(fields: Mapping[str, Any], user_id: str | None) -> NewKey:
         key_name=f"sk-...{secret[-4:]}",
         created_at=now(),
     )
-    assign(row, COLUMNS, fields)
+    rows.assign(row, COLUMNS, fields)
     row.user_id = user_id
     row.expires = _expiry(fields.get("duration"), row.created_at)
     return NewKey(row, secret)
 
 
-def let_go(session: Session, row: VirtualKey | User) -> None:
-    """Writes a row and takes it out of the session, complete: it can be shown after the commit, whatever happens."""
-    session.flush()
-    session.refresh(row)
-    session.expunge(row)
-
-
 def find(reference: str | None = None, *, alias: str | None = None) -> VirtualKey:
     """A key by the key itself, its hash, or its alias. Raises NotFound, DatabaseUnavailable."""
     wanted = VirtualKey.token == token_of(reference) if reference is not None else VirtualKey.key_alias == alias
-    rows = _read(sa.select(VirtualKey).where(wanted))
-    if not rows:
+    found = _read(sa.select(VirtualKey).where(wanted))
+    if not found:
         raise _unknown()
-    return rows[0]
+    return found[0]
 
 
 def change(found: VirtualKey, changes: Mapping[str, Any]) -> VirtualKey:
@@ -116,10 +94,11 @@ def change(found: VirtualKey, changes: Mapping[str, Any]) -> VirtualKey:
         if moved:
             _check_user(session, changes["user_id"])
             row.revoked_reason = row.revoked_at = row.revoked_until = None
-        assign(row, COLUMNS, changes)
+        rows.check_references(session, changes)
+        rows.assign(row, COLUMNS, changes)
         if "duration" in changes:
             row.expires = _expiry(changes["duration"], now())
-        let_go(session, row)
+        rows.let_go(session, row)
     if moved:
         look_again(row.user_id)
     return row
@@ -159,34 +138,11 @@ def token_of(reference: str) -> str:
     return reference if HASH.fullmatch(reference) else callers.hash_token(reference)
 
 
-def assign(row: VirtualKey | User, columns: Sequence[str], fields: Mapping[str, Any]) -> None:
-    """Sets the columns that are among the fields; None is each column's own "nothing"."""
-    for name in columns:
-        if name in fields:
-            value = NOTHING[name]() if fields[name] is None and name in NOTHING else fields[name]
-            setattr(row, "metadata_" if name == "metadata" else name, value)
-
-
 @contextmanager
-def changing(rows: Iterable[VirtualKey]) -> Iterator[None]:
+def changing(changed: Iterable[VirtualKey]) -> Iterator[None]:
     """Around a transaction on keys: all processes hear of it, and a name that is taken is a Conflict."""
-    with callers.invalidating([f"key:{row.id}" for row in rows]), unique_names():
+    with callers.invalidating([f"key:{row.id}" for row in changed]), rows.unique_names():
         yield
-
-
-@contextmanager
-def unique_names() -> Iterator[None]:
-    """Maps the database's word about a taken name to a Conflict that names the field; each database has its own."""
-    try:
-        yield
-    except IntegrityError as error:
-        if getattr(error.orig, "sqlstate", UNIQUE_VIOLATION) != UNIQUE_VIOLATION:
-            raise
-        text = str(error.orig)
-        for column, message in UNIQUE.items():
-            if f"({column})=" in text or f".{column}" in text:
-                raise Conflict(message, param="key" if column == "token" else column) from error
-        raise
 
 
 def look_again(user_id: str | None) -> None:
@@ -201,7 +157,7 @@ def _expiry(duration: str | None, start: datetime) -> datetime | None:
 
 def _ensure_user(session: Session, user_id: str) -> None:
     """Somebody else may make the same user in this very moment; then theirs is taken."""
-    if _keeps_user(session, user_id):
+    if rows.exists(session, User, user_id):
         return
     try:
         with session.begin_nested():
@@ -210,23 +166,18 @@ def _ensure_user(session: Session, user_id: str) -> None:
         session.expire_all()
 
 
-def _keeps_user(session: Session, user_id: str) -> bool:
-    """Whether the user exists; one who does is not deleted before this transaction ends."""
-    return session.get(User, user_id, with_for_update={"read": True, "key_share": True}) is not None
-
-
 def _check_user(session: Session, user_id: str | None) -> None:
-    if user_id is not None and not _keeps_user(session, user_id):
+    if user_id is not None and not rows.exists(session, User, user_id):
         raise NotFound("There is no such user. Make one with /user/new.", param="user_id")
 
 
 def _read(query: sa.Select[VirtualKey]) -> Sequence[VirtualKey]:
     """Rows that are read and let go of: what shows them may use the session for something else."""
     with database_errors():
-        rows = db.session.scalars(query).all()
+        found = db.session.scalars(query).all()
         db.session.expunge_all()
         db.session.rollback()
-    return rows
+    return found
 
 
 def _unknown() -> NotFound:

@@ -10,19 +10,21 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.access import callers, keys, revoking
+from app.access import callers, keys, revoking, rows
 from app.access.keys import NewKey
 from app.errors import NotFound
 from app.extensions import database_errors, db, write_transaction
-from app.models import User, VirtualKey
+from app.models import TEMPLATED, User, VirtualKey
 
-COLUMNS = (
-    *("user_email", "user_alias", "user_role", "models", "max_budget", "strict", "budget_duration"),
-    *("max_parallel_requests", "rpm_limit", "tpm_limit", "metadata"),
-)
+COLUMNS = ("user_email", "user_alias", "user_role", "models", "model_limits", "metadata", *TEMPLATED)
 # The fields of /user/new that are about the key which is made with the user.
 KEY_FIELDS = ("key", "key_alias", "duration")
-BUDGET = frozenset({"max_budget", "budget_duration"})
+BUDGET = frozenset(
+    [
+        *("max_budget", "budget_duration", "timezone", "week_start", "rollover", "budget_id"),
+        *("temp_budget_increase", "temp_budget_expiry"),
+    ]
+)
 
 
 def create(fields: Mapping[str, Any]) -> tuple[User, NewKey | None]:
@@ -32,16 +34,17 @@ def create(fields: Mapping[str, Any]) -> tuple[User, NewKey | None]:
     Raises Conflict (user_id, user_email, key_alias or key taken), BadRequest, DatabaseUnavailable, LimitsUnavailable.
     """
     user = User(user_id=fields.get("user_id") or str(uuid.uuid4()))
-    keys.assign(user, COLUMNS, fields)
+    rows.assign(user, COLUMNS, fields)
     new = None
     if fields.get("auto_create_key") is not False:
         new = keys.draft({name: fields.get(name) for name in KEY_FIELDS}, user.user_id)
     with _changing(user.user_id), write_transaction() as session:
+        rows.check_references(session, fields)
         session.add(user)
-        keys.let_go(session, user)
+        rows.let_go(session, user)
         if new is not None:
             session.add(new.row)
-            keys.let_go(session, new.row)
+            rows.let_go(session, new.row)
     keys.look_again(user.user_id)
     return user, new
 
@@ -68,10 +71,11 @@ def change(found: User, changes: Mapping[str, Any], has_room: Callable[[Session,
         user = session.get(User, found.user_id, with_for_update=True)
         if user is None:
             raise _unknown()
-        keys.assign(user, COLUMNS, changes)
+        rows.check_references(session, changes)
+        rows.assign(user, COLUMNS, changes)
         if not BUDGET.isdisjoint(changes) and has_room(session, user):
             revoking.reopen_keys(session, user.user_id)
-        keys.let_go(session, user)
+        rows.let_go(session, user)
     keys.look_again(user.user_id)
     return user
 
@@ -105,18 +109,18 @@ def listed(
     oldest_first = (User.created_at, User.user_id)
     with database_errors():
         total = db.session.scalar(sa.select(sa.func.count()).select_from(User).where(*wanted))
-        rows = db.session.execute(
+        found = db.session.execute(
             sa.select(User, key_count).where(*wanted).order_by(*oldest_first).limit(size).offset((page - 1) * size)
         ).all()
         db.session.expunge_all()
         db.session.rollback()
-    return [(row[0], row[1]) for row in rows], total or 0
+    return [(row[0], row[1]) for row in found], total or 0
 
 
 @contextmanager
 def _changing(*user_ids: str) -> Iterator[None]:
     """Around a transaction on users: all processes hear of it, also for all keys of these users."""
-    with callers.invalidating([f"user:{user_id}" for user_id in user_ids]), keys.unique_names():
+    with callers.invalidating([f"user:{user_id}" for user_id in user_ids]), rows.unique_names():
         yield
 
 

@@ -79,7 +79,11 @@ class Flag(fields.Boolean):
 
 
 class Moment(fields.DateTime):
-    """A moment in ISO 8601, always in UTC and always written with Z."""
+    """A moment in ISO 8601, always in UTC and always written with Z. What states no zone is read as UTC."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> datetime:
+        moment = super()._deserialize(value, attr, data, **options)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **_options: Any) -> str | None:  # noqa: ARG002
         return None if value is None else iso(value)
@@ -119,6 +123,16 @@ def lifetime(**options: Any) -> marshmallow.fields.Field[Any]:
 def window(**options: Any) -> marshmallow.fields.Field[Any]:
     """A budget's window, such as "30d"."""
     return _checked(durations.check_window, **options)
+
+
+def zone(**options: Any) -> marshmallow.fields.Field[Any]:
+    """An IANA time zone, such as "Europe/Berlin"."""
+    return _checked(durations.zone, **options)
+
+
+def weekday(**options: Any) -> marshmallow.fields.Field[Any]:
+    """A day of the week, such as "monday"."""
+    return _checked(durations.week_start, **options)
 
 
 def iso(moment: datetime) -> str:

@@ -10,7 +10,7 @@ from marshmallow import fields, validate
 from app.access import keys
 from app.api import shown
 from app.api.base import Schema
-from app.api.fields import Count, Flag, Text, lifetime
+from app.api.fields import Count, Flag, Names, Text, lifetime
 from app.api.guards import AdminBlueprint, refuse_master_key, virtual_key
 from app.api.schemas import NOT_YET_OF_KEYS, KeySchema, LimitsSchema, PageSchema, says
 from app.errors import BadRequest, NotAllowed
@@ -21,6 +21,7 @@ blueprint = AdminBlueprint(
 )
 
 MOST_PER_PAGE = 100
+MOST_ALIASES = 100
 REFERENCE = "The key itself, or its hash (`token`)."
 
 
@@ -31,6 +32,15 @@ class KeyFieldsSchema(LimitsSchema):
 
     key_alias = Text(allow_none=True, metadata=says("A name for people; each belongs to one key."))
     user_id = Text(allow_none=True, metadata=says("Whose key it is: the user's budget and limits count too."))
+    team_id = Text(allow_none=True, metadata=says("The team that the key belongs to: its budget and limits count too."))
+    aliases = fields.Dict(
+        keys=Text(),
+        values=Text(),
+        allow_none=True,
+        validate=validate.Length(0, MOST_ALIASES),
+        metadata=says("Other models by the name that is asked for.", example={"gpt-4o": "gpt-4o-mini"}),
+    )
+    tags = Names(metadata=says("Tags of all calls with this key, for the reports.", example=["team-web"]))
     duration = lifetime(
         allow_none=True, metadata=says("The key's lifetime: `20m`, `30d`, `1mo`. Null: no end.", example="20m")
     )

@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from marshmallow import Schema as AnswerSchema
-from marshmallow import fields, post_dump, validate
+from marshmallow import fields, post_dump, post_load, validate
 
 from app.api.base import Schema
-from app.api.fields import Count, Dollars, Flag, Metadata, Moment, Names, window
+from app.api.fields import Count, Dollars, Flag, Metadata, Moment, Names, Text, weekday, window, zone
+from app.errors import BadRequest
+
+LONGEST_QUEUE_SECONDS = 600
+MOST_LIMITED_MODELS = 100
+EXAMPLE_MOMENT = "2026-12-01T00:00:00Z"
 
 # Fields that clients of LiteLLM send for keys and users alike and that nothing here enforces yet.
 NOT_YET = frozenset(
     [
         "agent_id",
-        "aliases",
         "allowed_cache_controls",
         "allowed_passthrough_routes",
         "allowed_routes",
         "allowed_vector_store_indexes",
         "budget_fallbacks",
-        "budget_id",
         "budget_limits",
         "config",
         "created_by",
@@ -30,9 +33,6 @@ NOT_YET = frozenset(
         "enforced_params",
         "guardrails",
         "mcp_rpm_limit",
-        "model_max_budget",
-        "model_rpm_limit",
-        "model_tpm_limit",
         "object_permission",
         "organization_id",
         "permissions",
@@ -41,18 +41,22 @@ NOT_YET = frozenset(
         "prompts",
         "rpm_limit_type",
         "send_invite_email",
-        "soft_budget",
         "spend",
         "tag_rpm_limit",
-        "tags",
-        "team_id",
-        "temp_budget_expiry",
-        "temp_budget_increase",
         "tpd_limit",
         "tpm_limit_type",
     ]
 )
-NOT_YET_OF_USERS = NOT_YET | {"organizations", "password", "sso_user_id", "teams", "blocked"}
+NOT_YET_OF_USERS = NOT_YET | {
+    "aliases",
+    "blocked",
+    "organizations",
+    "password",
+    "sso_user_id",
+    "tags",
+    "team_id",
+    "teams",
+}
 NOT_YET_OF_KEYS = NOT_YET | frozenset(
     [
         "access_group_ids",
@@ -76,21 +80,18 @@ def says(description: str, *, example: Any = None) -> dict[str, Any]:
     return {"description": description} if example is None else {"description": description, "example": example}
 
 
-class LimitsSchema(Schema):
-    """What a user or a key may do."""
+class LimitValuesSchema(Schema):
+    """What every meter can be limited to."""
 
-    models = Names(
-        metadata=says(
-            "Model names, access groups and wildcards such as `openai/*` that may be called. Empty or null: all. "
-            "The key's and the user's lists must both allow a model.",
-            example=["gpt-4o", "beta-models"],
-        )
-    )
     max_budget = Dollars(
         allow_none=True,
         metadata=says(
             "The most that may be spent, in dollars. 0: nothing but free models. Null: no limit.", example=10.0
         ),
+    )
+    soft_budget = Dollars(
+        allow_none=True,
+        metadata=says("Dollars at which a webhook is sent and nobody is refused. Null: none.", example=8.0),
     )
     strict = Flag(
         allow_none=True,
@@ -104,10 +105,31 @@ class LimitsSchema(Schema):
             example="30d",
         ),
     )
+    timezone = zone(
+        allow_none=True,
+        metadata=says(
+            "The IANA time zone in which days, weeks and months of the budget begin. Null: the gateway's.",
+            example="Europe/Berlin",
+        ),
+    )
+    week_start = weekday(
+        allow_none=True, metadata=says("The day on which weeks begin. Null: the gateway's.", example="monday")
+    )
+    rollover = Flag(
+        allow_none=True,
+        metadata=says("True: what a window leaves unspent is added to the next one, at most one budget."),
+    )
     max_parallel_requests = Count(
         strict=True,
         allow_none=True,
         metadata=says("How many calls may run at the same time. Null: no limit.", example=10),
+    )
+    queue_timeout = fields.Float(
+        allow_none=True,
+        validate=validate.Range(0, LONGEST_QUEUE_SECONDS),
+        metadata=says(
+            "For how many seconds a call waits for a parallel slot, first come, first served. 0 or null: not at all."
+        ),
     )
     rpm_limit = Count(
         strict=True,
@@ -123,27 +145,151 @@ class LimitsSchema(Schema):
             example=100_000,
         ),
     )
+    alert_thresholds = fields.List(
+        Count(strict=True, least=1, most=1000),
+        allow_none=True,
+        validate=validate.Length(0, 20),
+        metadata=says("Percentages of the budget at which a webhook is sent. Null: the gateway's.", example=[50, 80]),
+    )
+
+
+class TemplatedLimitsSchema(LimitValuesSchema):
+    """Limits of a meter's own, with the template for what they leave open, and what raises its budget for a while."""
+
+    budget_id = Text(
+        allow_none=True,
+        metadata=says("The budget template whose values count where this has none of its own. Null: no template."),
+    )
+    temp_budget_increase = Dollars(
+        allow_none=True, metadata=says("Dollars on top of max_budget until temp_budget_expiry. Null: none.")
+    )
+    temp_budget_expiry = Moment(
+        allow_none=True,
+        metadata=says(
+            "When temp_budget_increase ends (ISO 8601; UTC where no zone is stated).", example=EXAMPLE_MOMENT
+        ),
+    )
+    models = Names(
+        metadata=says(
+            "Model names, access groups and wildcards such as `openai/*` that may be called. Empty or null: all. "
+            "Every list on a call's path must allow a model.",
+            example=["gpt-4o", "beta-models"],
+        )
+    )
     metadata = Metadata(metadata=says("A JSON object of your own; it is kept and shown, nothing else."))
 
+    @post_load
+    def check_raise(self, data: dict[str, Any], **_options: object) -> dict[str, Any]:
+        """A raise without an end would be no temporary one."""
+        if data.get("temp_budget_increase") is not None and data.get("temp_budget_expiry") is None:
+            raise BadRequest("Say when temp_budget_increase ends: temp_budget_expiry.", param="temp_budget_expiry")
+        return data
 
-class ShownLimitsSchema(AnswerSchema):
-    """Limits and spend of a user or a key."""
 
-    models = fields.List(fields.String(), metadata=says("What may be called; empty: every model."))
-    spend = Dollars(metadata=says("Dollars spent in the budget's present window: the number that is enforced."))
-    total_spend = Dollars(metadata=says("Dollars spent ever: the sum of the ledger."))
-    max_budget = Dollars(allow_none=True, metadata=says("The budget in dollars; null: no limit."))
+class ModelBudgetSchema(Schema):
+    """A model's budget as LiteLLM writes it."""
+
+    budget_limit = Dollars(required=True, metadata=says("The model's budget in dollars."))
+    time_period = window(allow_none=True, metadata=says("The budget's window, such as `1d`. Null: it has none."))
+
+
+class LimitsSchema(TemplatedLimitsSchema):
+    """What a user or a key may do."""
+
+    model_limits = fields.Dict(
+        keys=Text(),
+        values=fields.Nested(LimitValuesSchema),
+        allow_none=True,
+        validate=validate.Length(0, MOST_LIMITED_MODELS),
+        metadata=says(
+            "Limits by model name, access group or wildcard, each as the limits of the whole. All that fit a "
+            "call count.",
+            example={"gpt-4o": {"max_budget": 5, "rpm_limit": 10}},
+        ),
+    )
+    model_max_budget = fields.Dict(
+        keys=Text(),
+        values=fields.Nested(ModelBudgetSchema),
+        allow_none=True,
+        metadata=says("The same as max_budget and budget_duration in model_limits, as LiteLLM writes it."),
+    )
+    model_rpm_limit = fields.Dict(
+        keys=Text(),
+        values=Count(strict=True),
+        allow_none=True,
+        metadata=says("The same as rpm_limit in model_limits: requests in any 60 seconds by model."),
+    )
+    model_tpm_limit = fields.Dict(
+        keys=Text(),
+        values=Count(strict=True),
+        allow_none=True,
+        metadata=says("The same as tpm_limit in model_limits: tokens in any 60 seconds by model."),
+    )
+
+    @post_load
+    def gather_model_limits(self, data: dict[str, Any], **_options: object) -> dict[str, Any]:
+        """The three ways to write a model's limit become one: `model_limits_parts`, limits by name and by model."""
+        parts: dict[str, dict[str, Any]] = {}
+        if "model_max_budget" in data:
+            budgets = data.pop("model_max_budget") or {}
+            parts["max_budget"] = {model: budget["budget_limit"] for model, budget in budgets.items()}
+            parts["budget_duration"] = {model: budget.get("time_period") for model, budget in budgets.items()}
+        for name, limit in (("model_rpm_limit", "rpm_limit"), ("model_tpm_limit", "tpm_limit")):
+            if name in data:
+                parts[limit] = data.pop(name) or {}
+        return data | {"model_limits_parts": parts} if parts else data
+
+
+class ShownLimitValuesSchema(AnswerSchema):
+    """The limits that are set."""
+
+    max_budget = Dollars(allow_none=True, metadata=says("The budget in dollars; null: no limit of its own."))
+    soft_budget = Dollars(allow_none=True, metadata=says("Dollars at which a webhook is sent; null: none."))
     strict = fields.Boolean(metadata=says("Whether the budget is never passed, not even by the last call."))
     budget_duration = fields.String(allow_none=True, metadata=says("The budget's window; null: it never resets."))
-    budget_reset_at = Moment(allow_none=True, metadata=says("When the present window ends (UTC); null: never."))
+    timezone = fields.String(allow_none=True, metadata=says("The time zone of the window; null: the gateway's."))
+    week_start = fields.String(allow_none=True, metadata=says("The day on which weeks begin; null: the gateway's."))
+    rollover = fields.Boolean(metadata=says("Whether what a window leaves unspent is added to the next one."))
     max_parallel_requests = fields.Integer(
         allow_none=True, metadata=says("How many calls may run at the same time; null: no limit.")
+    )
+    queue_timeout = fields.Float(
+        allow_none=True, metadata=says("For how many seconds a call waits for a parallel slot; null: not at all.")
     )
     rpm_limit = fields.Integer(
         allow_none=True, metadata=says("How many requests may be made in any 60 seconds; null: no limit.")
     )
     tpm_limit = fields.Integer(
         allow_none=True, metadata=says("How many tokens may be used in any 60 seconds; null: no limit.")
+    )
+    alert_thresholds = fields.List(
+        fields.Integer(),
+        allow_none=True,
+        metadata=says("Percentages of the budget at which a webhook is sent; null: the gateway's."),
+    )
+
+
+class ShownLimitsSchema(ShownLimitValuesSchema):
+    """Limits and spend of a meter."""
+
+    models = fields.List(fields.String(), metadata=says("What may be called; empty: every model."))
+    spend = Dollars(metadata=says("Dollars spent in the budget's present window: the number that is enforced."))
+    total_spend = Dollars(metadata=says("Dollars spent ever: the sum of the ledger."))
+    effective_budget = Dollars(
+        allow_none=True,
+        metadata=says(
+            "Dollars that may be spent in the present window: by the template, with temporary raise, credit and what "
+            "has rolled over; null: no limit."
+        ),
+    )
+    budget_reset_at = Moment(allow_none=True, metadata=says("When the present window ends (UTC); null: never."))
+    budget_id = fields.String(allow_none=True, metadata=says("The budget template; null: none."))
+    temp_budget_increase = Dollars(allow_none=True, metadata=says("Dollars on top for a while; null: none."))
+    temp_budget_expiry = Moment(allow_none=True, metadata=says("When that ends (UTC); null: there is no raise."))
+    model_limits = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(ShownLimitValuesSchema),
+        metadata=says("Limits by model name, access group or wildcard."),
     )
     metadata = fields.Dict(metadata=says("The JSON object that was sent."))
     created_at = Moment(metadata=says("When it was made (UTC)."))
@@ -172,6 +318,9 @@ class KeySchema(ShownLimitsSchema):
     key_name = fields.String(metadata=says("The key's last four characters.", example="sk-...Wx3k"))
     key_alias = fields.String(allow_none=True, metadata=says("The key's name for people."))
     user_id = fields.String(allow_none=True, metadata=says("Whose key it is; null: nobody's."))
+    team_id = fields.String(allow_none=True, metadata=says("The team that the key belongs to; null: none."))
+    aliases = fields.Dict(metadata=says("Other models by the name that is asked for."))
+    tags = fields.List(fields.String(), metadata=says("Tags of all calls with this key."))
     expires = Moment(allow_none=True, metadata=says("When the key ends (UTC); null: never."))
     blocked = fields.Boolean(metadata=says("Whether the key is blocked by hand."))
     status = fields.String(

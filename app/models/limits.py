@@ -15,6 +15,8 @@ LIMIT_NAMES = (
     *("max_budget", "soft_budget", "strict", "budget_duration", "timezone", "week_start", "rollover"),
     *("max_parallel_requests", "queue_timeout", "rpm_limit", "tpm_limit", "alert_thresholds"),
 )
+# The names of what TemplatedColumns has beside them.
+TEMPLATED = (*LIMIT_NAMES, "budget_id", "temp_budget_increase", "temp_budget_expiry")
 
 
 class LimitColumns:

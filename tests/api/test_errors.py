@@ -44,9 +44,9 @@ def test_an_unknown_query_parameter_is_refused(bare_admin: Ask) -> None:
     [
         ("/user/new", "tpd_limit", 5),
         ("/user/new", "teams", ["a"]),
-        ("/key/generate", "model_tpm_limit", {"m": 0}),
-        ("/key/generate", "team_id", "t"),
-        ("/key/generate", "aliases", {"a": "b"}),
+        ("/key/generate", "tag_rpm_limit", {"m": 0}),
+        ("/key/generate", "project_id", "t"),
+        ("/key/generate", "guardrails", ["a"]),
     ],
 )
 def test_a_limit_that_is_not_enforced_yet_is_refused(bare_admin: Ask, path: str, field: str, value: Any) -> None:
