@@ -97,8 +97,10 @@ def test_a_wrong_parameter_is_one_line_with_path_value_and_expectation(tmp_path:
         ("router_settings: {xyzzy: 5}", "router_settings.xyzzy: unknown name, known here: timeout"),
         (
             "litellm_settings: {xyzzy: 5}",
-            "litellm_settings.xyzzy: unknown name, known here: "
-            "max_budget, budget_duration, timezone, max_end_user_budget_id",
+            (
+                "litellm_settings.xyzzy: unknown name, known here: "
+                "max_budget, budget_duration, timezone, max_end_user_budget_id"
+            ),
         ),
         ("5: 6", "5: unknown name, known here: model_list, general_settings, router_settings, litellm_settings"),
         (
