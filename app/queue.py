@@ -14,6 +14,7 @@ SWEEP = "tollgate.sweep"
 BUDGETS = "tollgate.budgets"
 RETENTION = "tollgate.retention"
 RECONCILE = "tollgate.reconcile"
+WEBHOOKS = "tollgate.webhooks"
 
 log = logging.getLogger(__name__)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import itertools
 import json
 import re
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHORTEST_MASTER_KEY = 16
+SHORTEST_WEBHOOK_SECRET = 16
 LONGEST_ID = 64
 MOST_TOKENS = 1_000_000_000
 COSTS = [name for name in config_file.OURS["litellm_params"] if "_cost" in name]
@@ -48,6 +51,12 @@ CHOICES = {
 MOST_COUNT = 2**31 - 1
 A_ZONE, A_WEEKDAY = 'an IANA time zone like "Europe/Berlin"', 'a day like "monday"'
 ENCODED = "special characters in its password percent-encoded"
+
+# How Standard Webhooks writes a key (github.com/standard-webhooks/standard-webhooks, "Signature scheme"): this, and
+# 24 to 64 bytes in base64.
+WEBHOOK_PREFIX = "whsec_"
+WEBHOOK_KEY_BYTES = range(24, 65)
+MOST_PERCENT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,8 @@ class Settings:
     than `ledger_retention` are deleted; None: never. `timezone` and `week_start` are those of budgets that state none.
     `customer_header` is the header that names the customer of a call; with `create_customers` a new name becomes a
     customer on first sight, with the budget template `customer_template`.
+    than `ledger_retention` are deleted; None: never. Webhooks go to `webhook_url` (None: there are none), signed with
+    `webhook_key`. `alert_thresholds` are percentages, for budgets that do not state their own.
     """
 
     master_key: str = field(repr=False)
@@ -127,6 +138,9 @@ class Settings:
     customer_header: str | None = None
     create_customers: bool = False
     customer_template: str | None = None
+    webhook_url: str | None = field(default=None, repr=False)
+    webhook_key: bytes = field(default=b"", repr=False)
+    alert_thresholds: tuple[int, ...] = (80, 100)
     warnings: tuple[str, ...] = ()
 
 
@@ -286,6 +300,7 @@ def _general(general: Section, router: Section) -> dict[str, Any]:
         found["max_body_bytes"] = int(largest * 1024 * 1024)
     if RETENTION in general.values:
         found["ledger_retention"] = _ledger_retention(general)
+    found |= _webhooks(general)
     timeout = _timeout(router)
     return found if timeout is None else found | {"timeout": timeout}
 
@@ -319,7 +334,7 @@ def _gateway_limits(general: Section, litellm: Section) -> GatewayLimits:
         queue_timeout=None if queue is None else float(queue),
         rpm_limit=limits.whole("rpm_limit", least=0, most=MOST_COUNT),
         tpm_limit=limits.whole("tpm_limit", least=0, most=MOST_COUNT),
-        alert_thresholds=limits.wholes("alert_thresholds", least=1, most=1000),
+        alert_thresholds=limits.wholes("alert_thresholds", least=1, most=MOST_PERCENT),
     )
 
 
@@ -355,6 +370,39 @@ def _ledger_retention(general: Section) -> int | None:
     if seconds < SHORTEST_RETENTION:
         general.wrong(RETENTION, text, expected)
     return seconds
+
+
+def _webhooks(general: Section) -> dict[str, Any]:
+    """Read where webhooks go, what they are signed with, and which shares of a budget are told."""
+    found: dict[str, Any] = {}
+    thresholds = general.wholes("alert_thresholds", least=1, most=MOST_PERCENT)
+    if thresholds is not None:
+        found["alert_thresholds"] = tuple(sorted(set(thresholds)))
+    address = 'an address like "https://…" without user and password'
+    url = general.text("webhook_url", address, secret=True)
+    if url is not None and (not _is_address(url, "http", "https") or "@" in urlsplit(url).netloc):
+        # Addresses of webhooks often have a secret in their path.
+        general.wrong("webhook_url", url, address, secret=True)
+    secret = (
+        f'"{WEBHOOK_PREFIX}" and {WEBHOOK_KEY_BYTES[0]} to {WEBHOOK_KEY_BYTES[-1]} bytes in base64,'
+        f" or any other secret of {SHORTEST_WEBHOOK_SECRET} or more characters"
+    )
+    text = general.text("webhook_secret", secret, required=url is not None, secret=True)
+    key = None if text is None else _webhook_key(text)
+    if text is not None and key is None:
+        general.wrong("webhook_secret", text, secret, secret=True)
+    return found | {"webhook_url": url, "webhook_key": key or b""}
+
+
+def _webhook_key(text: str) -> bytes | None:
+    """Give the bytes to sign with; None for a secret that is too short, or is no base64 after its prefix."""
+    if not text.startswith(WEBHOOK_PREFIX):
+        return text.encode() if len(text) >= SHORTEST_WEBHOOK_SECRET else None
+    try:
+        key = base64.b64decode(text.removeprefix(WEBHOOK_PREFIX), validate=True)
+    except binascii.Error:
+        return None
+    return key if len(key) in WEBHOOK_KEY_BYTES else None
 
 
 def _timeout(section: Section) -> float | None:

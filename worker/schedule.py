@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from redis.exceptions import LockError
+from redis.lock import Lock
 
 from app.extensions import redis
-from app.queue import BUDGETS, RECONCILE, RETENTION, SETTLE, SWEEP
+from app.queue import BUDGETS, RECONCILE, RETENTION, SETTLE, SWEEP, WEBHOOKS
 
 SETTLE_SECONDS = 2
 SWEEP_SECONDS = 5
+WEBHOOKS_SECONDS = 5
 BUDGETS_SECONDS = 30
 RETENTION_SECONDS = 60
 RECONCILE_SECONDS = 600
@@ -19,6 +25,7 @@ SCHEDULE = {
     for name, seconds in (
         (SETTLE, SETTLE_SECONDS),
         (SWEEP, SWEEP_SECONDS),
+        (WEBHOOKS, WEBHOOKS_SECONDS),
         (BUDGETS, BUDGETS_SECONDS),
         (RETENTION, RETENTION_SECONDS),
         (RECONCILE, RECONCILE_SECONDS),
@@ -30,3 +37,17 @@ def once(name: str, seconds: int) -> bool:
     """True for the first of all workers that asks in this span of time."""
     span = int(time.time()) // seconds
     return bool(redis.client.set(f"tollgate:once:{name}:{span}", "1", nx=True, ex=seconds * 2))
+
+
+@contextmanager
+def only_one(name: str, seconds: int) -> Iterator[Lock | None]:
+    """A lock for `seconds`, to be renewed by `reacquire`; None where another worker has it."""
+    lock = redis.client.lock(f"tollgate:lock:{name}", timeout=seconds, blocking=False)
+    if not lock.acquire():
+        yield None
+        return
+    try:
+        yield lock
+    finally:
+        with suppress(LockError):
+            lock.release()

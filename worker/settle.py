@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from celery import shared_task
 from flask import current_app
-from redis.exceptions import LockError
-from redis.lock import Lock
 from sqlalchemy.exc import DataError, IntegrityError
 
 from app.extensions import redis, write_transaction
@@ -22,7 +19,9 @@ from app.limits import admission
 from app.limits.admission import Balance
 from app.limits.meters import EVENTS, UNREADABLE, WAKE
 from app.queue import SETTLE, send
+from worker import alerts
 from worker.budgets import check_users
+from worker.schedule import only_one
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +48,8 @@ class Entry:
 
 @shared_task(name=SETTLE, ignore_result=True)
 def settle() -> None:
-    """Settles until nothing has come for a moment. One worker at a time; a second one has nothing to do."""
-    with only_one() as lock:
+    """Settles until nothing has come for a moment. One worker at a time: two would do no harm, only the same work."""
+    with only_one("settle", LOCK_SECONDS) as lock:
         if lock is None:
             return
         if not settle_batch(0):
@@ -69,20 +68,6 @@ def settle() -> None:
         more = settle_batch(0) > 0
     if more:
         send(SETTLE)
-
-
-@contextmanager
-def only_one() -> Iterator[Lock | None]:
-    """The lock, if this worker is the one that settles. Two at once would do no harm, only the same work."""
-    lock = redis.client.lock("tollgate:lock:settle", timeout=LOCK_SECONDS, blocking=False)
-    if not lock.acquire():
-        yield None
-        return
-    try:
-        yield lock
-    finally:
-        with suppress(LockError):
-            lock.release()
 
 
 def settle_batch(block_ms: int) -> int:
@@ -130,11 +115,15 @@ def set_aside(entry_id: bytes, fields: dict[bytes, bytes]) -> None:
 
 
 def book(entries: Sequence[Entry]) -> None:
-    """Posts a batch, tells Redis, and looks at the budgets of the users in it. May be repeated at any point."""
+    """Posts a batch, tells Redis, and looks at the budgets of the users in it. May be repeated at any point.
+
+    Until Redis is told, the events stay in the stream: whatever dies here, the batch is taken up again from the start.
+    """
     windows = {window for entry in entries for window in post.windows(entry.event)}
     with write_transaction() as session:
         post.post(session, [(entry.event, entry.abandoned) for entry in entries])
         known = balances.read(session, windows)
+    alerts.raise_alerts({window: balance.spend for window, balance in known.items()})
     costs = [cost for entry in entries for cost in costs_of(entry)]
     limited = {(meter, start) for meter, start, _ in costs}
     admission.settled(
