@@ -115,9 +115,8 @@ class Settings:
     `abandoned` says what a call of a dead process costs: what it held ("held"), or nothing ("free"). Ledger rows older
     than `ledger_retention` are deleted; None: never. `timezone` and `week_start` are those of budgets that state none.
     `customer_header` is the header that names the customer of a call; with `create_customers` a new name becomes a
-    customer on first sight, with the budget template `customer_template`.
-    than `ledger_retention` are deleted; None: never. Webhooks go to `webhook_url` (None: there are none), signed with
-    `webhook_key`. `alert_thresholds` are percentages, for budgets that do not state their own.
+    customer on first sight, with the budget template `customer_template`. Webhooks go to `webhook_url` (None: there are
+    none), signed with `webhook_key`. `alert_thresholds` are percentages, for budgets that do not state their own.
     """
 
     master_key: str = field(repr=False)

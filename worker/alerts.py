@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from app.access.path import Limits
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app import durations, meter_names, money, webhooks
 from app.access import path
+from app.access.path import Limits
 from app.extensions import database_errors, db, write_transaction
 from app.ledger import balances
 from app.ledger.balances import Window
@@ -91,30 +91,19 @@ def raise_alerts(spend: Mapping[Window, int]) -> None:
 def _standings(session: Session, spend: Mapping[Window, int]) -> list[Standing]:
     """Those of the balances that are of present windows, with their budgets. A window that has ended needs no alert."""
     at = now().timestamp()
-    limited = {
-        meter: limits
-        for meter, limits in path.limits_by_meter(session, {meter for meter, _ in spend}).items()
-        if limits.max_budget is not None or limits.soft_budget is not None
-    }
-    present = {(meter, limits.window_start(at)): limits for meter, limits in limited.items()}
-    carried = _rolled_over(session, limited, at)
+    limits = path.limits_by_meter(session, {meter for meter, _ in spend})
+    budgeted = [one for one in limits.values() if one.max_budget is not None or one.soft_budget is not None]
+    present = {(one.meter, one.window_start(at)): one for one in budgeted if (one.meter, one.window_start(at)) in spend}
+    # Of budgets that roll over, what the window before has spent counts too.
+    missing = {(one.meter, start) for one in present.values() for start in one.starts(at)} - spend.keys()
+    known = dict(spend)
+    if missing:
+        known |= {place: balance.spend for place, balance in balances.read(session, missing).items()}
     found = []
-    for place in sorted(present.keys() & spend.keys()):
-        limits = present[place]
-        budget = limits.budget(at)
-        budget = None if budget is None else budget + carried.get(limits.meter, 0)
-        found.append(Standing(limits, limits.window(at), spend[place], budget))
+    for place, one in sorted(present.items(), key=lambda item: item[0]):
+        spends = {start: known[one.meter, start] for start in one.starts(at)}
+        found.append(Standing(one, one.window(at), spend[place], one.spendable(at, spends)))
     return found
-
-
-def _rolled_over(session: Session, limited: Mapping[str, Limits], at: float) -> dict[str, int]:
-    """What the windows before the present ones have left to them, as admission reckons it, by meter."""
-    before = {meter: window.start for meter, limits in limited.items() if (window := limits.previous(at)) is not None}
-    if not before:
-        return {}
-    spent = balances.read(session, before.items())
-    budgets = {meter: limited[meter].max_budget or 0 for meter in before}
-    return {meter: max(0, budgets[meter] - spent[meter, start].spend) for meter, start in before.items()}
 
 
 def _reached(standing: Standing) -> Iterator[Alert]:
