@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -302,3 +303,80 @@ def test_no_secret_is_in_the_text_of_the_settings(tmp_path: Path) -> None:
     found = loaded(tmp_path, ONE_MODEL % "ey-secret", DATABASE_URL="postgres://u:pw@h/d")
 
     assert not any(secret in repr(found) for secret in (MASTER_KEY, "key-secret", "pw", "redis://"))
+
+
+# --- webhooks
+
+WEBHOOKS = "general_settings: {webhook_url: 'https://example.com/hook', webhook_secret: %s}"
+WEBHOOK_SECRET = 'expected "whsec_" and 24 to 64 bytes in base64, or any other secret of 16 or more characters'
+
+
+def test_there_are_no_webhooks_unless_an_address_is_set(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "{}").webhook_url is None
+
+
+def test_address_and_secret_of_webhooks_may_be_references(tmp_path: Path) -> None:
+    text = "general_settings: {webhook_url: os.environ/URL, webhook_secret: os.environ/SECRET}"
+    found = loaded(tmp_path, text, URL="http://127.0.0.1:9000/hook", SECRET="a-secret-of-mine")
+
+    assert (found.webhook_url, found.webhook_key) == ("http://127.0.0.1:9000/hook", b"a-secret-of-mine")
+
+
+def test_a_secret_in_the_form_of_standard_webhooks_is_decoded(tmp_path: Path) -> None:
+    found = loaded(tmp_path, WEBHOOKS % "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+    assert found.webhook_key == b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+
+@pytest.mark.parametrize(
+    "secret", ["fifteen-letters", "whsec_c2hvcnQ=", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa!w", f"whsec_{'A' * 88}"]
+)
+def test_a_weak_webhook_secret_is_refused_and_not_shown(tmp_path: Path, secret: str) -> None:
+    assert problems(tmp_path, WEBHOOKS % secret) == [
+        f"config.yaml: general_settings.webhook_secret: got a string, {WEBHOOK_SECRET}"
+    ]
+
+
+def test_webhooks_without_a_secret_are_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path, WEBHOOKS % "null") == [
+        f"config.yaml: general_settings.webhook_secret: missing, {WEBHOOK_SECRET}"
+    ]
+
+
+def test_a_webhook_secret_whose_variable_is_unset_is_a_problem(tmp_path: Path) -> None:
+    assert problems(tmp_path, WEBHOOKS % "os.environ/SECRET") == [
+        "config.yaml: general_settings.webhook_secret: SECRET is not set in the environment"
+    ]
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com", "example.com/hook", "https://", "https://u:pw@example.com/hook"])
+def test_a_wrong_address_of_webhooks_is_refused_and_not_shown(tmp_path: Path, url: str) -> None:
+    text = f"general_settings: {{webhook_url: '{url}', webhook_secret: sixteen-letters-}}"
+
+    expected = 'an address like "https://…" without user and password'
+    assert problems(tmp_path, text) == [f"config.yaml: general_settings.webhook_url: got a string, expected {expected}"]
+
+
+def test_no_secret_of_webhooks_is_in_the_text_of_the_settings(tmp_path: Path) -> None:
+    shown = repr(loaded(tmp_path, WEBHOOKS % "sixteen-letters-"))
+
+    assert ("sixteen" in shown, "example.com" in shown) == (False, False)
+
+
+def test_budgets_are_told_at_80_and_100_percent(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "{}").alert_thresholds == (80, 100)
+
+
+@pytest.mark.parametrize(
+    ("written", "thresholds"), [("[]", ()), ("[100, 50, 50]", (50, 100)), ("[1, 1000]", (1, 1000))]
+)
+def test_any_percentages_may_be_told(tmp_path: Path, written: str, thresholds: tuple[int, ...]) -> None:
+    assert loaded(tmp_path, f"general_settings: {{alert_thresholds: {written}}}").alert_thresholds == thresholds
+
+
+@pytest.mark.parametrize("written", ["80", "[0]", "[1001]", "[80.5]", "[true]", "[high]", "{80: 100}"])
+def test_wrong_thresholds_are_refused(tmp_path: Path, written: str) -> None:
+    (problem,) = problems(tmp_path, f"general_settings: {{alert_thresholds: {written}}}")
+
+    assert problem.startswith("config.yaml: general_settings.alert_thresholds: got ")
+    assert problem.endswith("expected a list of whole percentages from 1 to 1000, like [80, 100]")

@@ -93,9 +93,13 @@ class Sender:
         """The thread starts with the first task, after any fork."""
         self._thread: threading.Thread | None = None
 
+    def is_running(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self, app: Flask) -> None:
         """Returns at once; a thread that runs already goes on alone."""
-        if self._thread is None or not self._thread.is_alive():
+        if not self.is_running():
             self._thread = threading.Thread(target=self._run, args=(app,), name="webhooks", daemon=True)
             self._thread.start()
 
