@@ -379,4 +379,4 @@ def test_wrong_thresholds_are_refused(tmp_path: Path, written: str) -> None:
     (problem,) = problems(tmp_path, f"general_settings: {{alert_thresholds: {written}}}")
 
     assert problem.startswith("config.yaml: general_settings.alert_thresholds: got ")
-    assert problem.endswith("expected a list of whole percentages from 1 to 1000, like [80, 100]")
+    assert problem.endswith("expected a list of whole numbers from 1 to 1000")
