@@ -101,7 +101,7 @@ def listed(*, page: int, size: int, event: str | None, state: str | None) -> tup
 
 
 def delete_old(session: Session, before: datetime) -> int:
-    """Deletes messages that came to their end before this moment; gives how many.
+    """Deletes messages that were written before this moment and came to their end; gives how many.
 
     As long as a budget's window is open, its messages stay: they are what keeps the same from being told again. So the
     few of a budget without an end stay for good.

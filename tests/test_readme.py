@@ -7,8 +7,10 @@ import os
 import re
 import runpy
 import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +18,7 @@ from flask import Flask
 
 from app import config_file, create_app, errors, settings
 from tests.services.settings import settings_for
+from worker.webhooks import signed
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -126,6 +129,17 @@ def test_every_route_that_is_named_exists(app: Flask) -> None:
     table = README[README.index("\n## Routes\n") : README.index("\n## Coming from LiteLLM\n")]
     named = {path for path in re.findall(r"`(/[\w/{}.]*)`", table) if path != "/v1"}
     assert named - rules(app) - PAGE == set()
+
+
+def test_the_check_of_a_webhook_takes_what_is_genuine_and_nothing_else() -> None:
+    code: dict[str, Any] = {}
+    exec(next(text for text in blocks("python") if "is_genuine" in text), code)
+    is_genuine, at = code["is_genuine"], int(time.time())
+    headers = signed(b"k" * 24, "msg_1", at, b"{}")
+    assert is_genuine(b"k" * 24, headers, b"{}")
+    wrong = [(b"l" * 24, headers, b"{}"), (b"k" * 24, headers, b"{ }")]
+    wrong += [(b"k" * 24, signed(b"k" * 24, "msg_1", at - 301, b"{}"), b"{}")]
+    assert [is_genuine(*one) for one in wrong] == [False, False, False]
 
 
 def test_the_tree_names_every_package_of_the_application_and_every_module_of_the_worker() -> None:

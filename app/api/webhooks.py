@@ -88,7 +88,7 @@ class TestedSchema(AnswerSchema):
 def list_webhooks(given: dict[str, Any]) -> dict[str, Any]:
     """List messages, with what has become of each.
 
-    Those that came to their end 30 days ago are gone, unless the window of their budget is still open.
+    Those that came to their end are deleted after 30 days, unless the window of their budget is still open.
     """
     page, size = given["page"], given["page_size"]
     found, total = webhooks.listed(page=page, size=size, event=given.get("event"), state=given.get("state"))
