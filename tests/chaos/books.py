@@ -157,6 +157,7 @@ class Books:
         for row in self._rows:
             sums[f"user:{row.user_id}"] += row.cost
             sums[f"key:{row.key_id}"] += row.cost
+            sums["gateway"] += row.cost
         wrong = {meter for meter in sums.keys() | self._balances if sums.get(meter) != self._balances.get(meter)}
         self._say(
             "a balance that is not the sum of its rows",
