@@ -77,29 +77,101 @@ class Call:
         return ways
 
 
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget with what has rolled over to it, nano-dollars: all of it, settled spend, and what is left.
+
+    `may_grow` says that calls in flight hold some of it, and that they may yet leave more.
+    """
+
+    limit: int
+    spend: int
+    left: int
+    may_grow: bool
+
+
+@dataclass(slots=True)
+class Queues:
+    """Who waits for slots. Who has the smaller number came first, in every queue."""
+
+    waiting: dict[str, set[str]] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    joined: int = 0
+
+    def line(self, meter: str) -> list[str]:
+        return sorted(self.waiting.get(meter, ()), key=self.numbers.__getitem__)
+
+    def before(self, meter: str, request_id: str) -> int:
+        """How many stand before this call, or would if it came now."""
+        number = self.numbers.get(request_id, self.joined)
+        return sum(self.numbers[other] < number for other in self.line(meter))
+
+    def join(self, request_id: str, meters: Iterable[Meter]) -> None:
+        if request_id not in self.numbers:
+            self.numbers[request_id] = self.joined
+            self.joined += 1
+        for meter in meters:
+            self.waiting.setdefault(meter.name, set()).add(request_id)
+
+    def leave(self, request_id: str) -> None:
+        self.numbers.pop(request_id, None)
+        for waiters in self.waiting.values():
+            waiters.discard(request_id)
+
+
 def window_of(meter: Meter) -> Window:
     return meter.name, meter.window_start
 
 
+def windows_read(meter: Meter) -> list[Window]:
+    """The balances that its budget depends on."""
+    if meter.max_budget is None:
+        return []
+    previous = [] if meter.previous is None else [(meter.name, meter.previous)]
+    return [window_of(meter), *previous]
+
+
+def budget_of(meter: Meter, money: Mapping[Window, Money]) -> Budget:
+    assert meter.max_budget is not None
+    now, before = money[window_of(meter)], Money(meter.rolls_over)
+    if meter.previous is not None:
+        before = money[meter.name, meter.previous]
+    certain, possible = max(0, meter.rolls_over - before.taken), max(0, meter.rolls_over - before.spend - before.due)
+    return Budget(
+        limit=meter.max_budget + max(0, meter.rolls_over - before.spend),
+        spend=now.spend,
+        left=meter.max_budget + certain - now.taken,
+        may_grow=now.held > 0 or possible > certain,
+    )
+
+
+def blocked_by(meters: Iterable[Meter], request_id: str, slots: Mapping[str, int], queues: Queues) -> list[Meter]:
+    """The meters that have no slot for this call."""
+    return [
+        meter
+        for meter in meters
+        if meter.max_parallel is not None
+        and slots[meter.name] + queues.before(meter.name, request_id) >= meter.max_parallel
+    ]
+
+
 def verdict(
-    meters: Iterable[Meter], estimate: int, money: Mapping[Window, Money], slots: Mapping[str, int]
+    meters: Iterable[Meter], estimate: int, money: Mapping[Window, Money], blocked: Iterable[Meter]
 ) -> tuple[str, Meter | None]:
-    """What admission has to say, and of which meter."""
-    meters = tuple(meters)
-    limited = [(one, one.max_budget, money[window_of(one)]) for one in meters if one.max_budget is not None]
+    """What admission has to say, and of which meter; `blocked` are those that have no slot for the call."""
     # A free call passes over every budget.
-    priced = limited if estimate else []
-    for meter, budget, now in priced:
-        if now.spend >= budget:
+    limited = [meter for meter in meters if meter.max_budget is not None and estimate]
+    budgets = [(meter, budget_of(meter, money)) for meter in limited]
+    for meter, budget in budgets:
+        if budget.spend >= budget.limit:
             return "exceeded", meter
-    for meter in meters:
-        if meter.max_parallel is not None and slots[meter.name] >= meter.max_parallel:
-            return "parallel", meter
-    too_dear = [(meter, now, budget - now.taken) for meter, budget, now in priced if now.taken + estimate > budget]
-    for meter, now, left in too_dear:
-        if now.held or left <= 0:
+    for meter in sorted(blocked, key=lambda meter: meter.has_queue):
+        return "queued" if meter.has_queue else "parallel", meter
+    too_dear = [(meter, budget) for meter, budget in budgets if estimate > budget.left]
+    for meter, budget in too_dear:
+        if budget.may_grow or budget.left <= 0:
             return "held", meter
-    for meter, _, _ in too_dear:
+    for meter, _ in too_dear:
         if meter.strict:
             return "short", meter
     return "permit", None

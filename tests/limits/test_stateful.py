@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from app.ledger.pricing import Price, Rates
 from app.limits import admission, holds
 from app.limits.admission import NO_TOKENS, Balance, Verdict
 from app.limits.meters import (
+    ARRIVALS,
     CALLS,
     EPOCH,
     EVENTS,
@@ -43,13 +44,16 @@ from app.limits.meters import (
     WAKE,
     WARMING,
     Meter,
+    asked_key,
     holds_key,
+    queue_key,
     slots_key,
 )
 from app.models import Balance as BalanceRow
 from app.models import DailySpend, LedgerRow
+from tests.limits.asking import stop_asking
 from tests.limits.conftest import LONG
-from tests.limits.model import Call, Money, verdict, window_of
+from tests.limits.model import Call, Money, Queues, blocked_by, budget_of, verdict, window_of, windows_read
 from worker.settle import Entry, book, read
 
 QUICK = settings(max_examples=130, stateful_step_count=50, derandomize=True, deadline=None)
@@ -61,12 +65,22 @@ METERS = [f"key:{key}" for key in KEYS] + ["user:ada", "user:bob"]
 # One nano-dollar for a token, so that tokens are money.
 PRICE = Price(Rates(*[10**6] * 8), "test").to_wire()
 
+QUEUES = (queue_key("").encode(), asked_key("").encode(), ARRIVALS.encode())
+
 which = st.integers(0, 7)
 # One is busier than the others, so that calls meet on it.
 keys = st.sampled_from(["a1", "a1", "a1", "a2", "b1", "b2"])
 budgets = st.sampled_from([None, None, 0, 20, 50, 100, 100, 100])
-slots = st.sampled_from([None, None, None, 1, 2, 3])
-limits = st.builds(Meter, st.just(""), budgets, st.booleans(), st.sampled_from([0, 0, 100]), st.none(), slots)
+limits = st.builds(
+    Meter,
+    name=st.just(""),
+    max_budget=budgets,
+    strict=st.booleans(),
+    window_start=st.sampled_from([0, 0, 200]),
+    max_parallel=st.sampled_from([None, None, None, 1, 2, 3]),
+    rolls_over=st.sampled_from([0, 40, 100]),
+    queue_ms=st.sampled_from([0, 1000]),
+)
 # What a call may cost at most, seen from what is left of its budgets; and what it does cost, seen from that.
 estimates = st.sampled_from(["free", "tiny", "half", "less", "all", "more", "far more"])
 costs = st.sampled_from(["none", "half", "all", "more"])
@@ -90,14 +104,19 @@ def money_of(window: Window) -> Money:
     return Money(state.spend or 0, state.holds, state.costs)
 
 
+def dead_of(meter: str) -> set[str]:
+    """Waiters that have not asked for long; they are dropped when the next call asks."""
+    return {request_id.decode() for request_id in store().zrangebyscore(asked_key(meter), "-inf", PAST)}
+
+
 def slots_of(meter: str) -> set[str]:
     return {request_id.decode() for request_id in store().zrangebyscore(slots_key(meter), PAST + 1, "+inf")}
 
 
 def everything() -> dict[bytes, Any]:
-    """What Redis knows; of slots only those whose lease has not ended."""
+    """What Redis knows but for queues; of slots only those whose lease has not ended."""
     slots = slots_key("").encode()
-    found = sorted(store().scan_iter(count=1000))
+    found = sorted(key for key in store().scan_iter(count=1000) if not key.startswith(QUEUES))
     with store().pipeline(transaction=False) as pipeline:
         for key in found:
             pipeline.zrangebyscore(key, PAST + 1, "+inf") if key.startswith(slots) else pipeline.dump(key)
@@ -118,6 +137,16 @@ def estimate_of(size: str, left: int) -> int:
     return max(0, amounts.get(size, left + 60))
 
 
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A call that has been told that it is queued, and asks again."""
+
+    request_id: str
+    key: str
+    estimate: int
+    process: InFlight
+
+
 class Traffic(RuleBasedStateMachine):
     """Two users with two keys each, two web processes, one worker, and everything that can go wrong."""
 
@@ -132,6 +161,9 @@ class Traffic(RuleBasedStateMachine):
         self.processes = [process(), process()]
         self.meters: dict[str, Meter] = {}
         self.calls: dict[str, Call] = {}
+        self.asked = 0
+        self.waiters: dict[str, Waiter] = {}
+        self.queues = Queues()
         self.last_batch: list[Entry] = []
         self.untold: list[tuple[list[Entry], tuple[Any, ...]]] = []
         # What Redis would restart from. Not across a settling: Redis then misses, until the next one, what processes
@@ -146,7 +178,10 @@ class Traffic(RuleBasedStateMachine):
 
     @initialize(drawn=st.tuples(*[limits] * len(METERS)))
     def limits_are_set(self, drawn: tuple[Meter, ...]) -> None:
-        self.meters = {name: replace(one, name=name) for name, one in zip(METERS, drawn, strict=True)}
+        self.meters = {
+            name: replace(one, name=name, previous_start=one.window_start - 100 if one.window_start else None)
+            for name, one in zip(METERS, drawn, strict=True)
+        }
 
     # Calls come
 
@@ -182,67 +217,146 @@ class Traffic(RuleBasedStateMachine):
         assert everything() == before
 
     def ask(self, key: str, size: str, where: InFlight) -> Call | None:
-        """The answer must be the model's; a permit takes exactly what it says, a refusal nothing."""
-        meters = (self.meters[f"key:{key}"], self.meters[f"user:{KEYS[key]}"])
-        limited = tuple(one for one in meters if one.max_budget is not None or one.max_parallel is not None)
+        """A newcomer, whose cost is seen from what is left of its budgets."""
+        limited = self.limited(key)
         self.seed(limited)
-        money = {window_of(one): money_of(window_of(one)) for one in limited}
+        left = [budget_of(one, self.money(limited)).left for one in limited if one.max_budget is not None]
+        self.asked += 1
+        return self.asks(Waiter(f"r{self.asked}", key, estimate_of(size, min(left, default=50)), where))
+
+    def asks(self, waiter: Waiter) -> Call | None:
+        """The answer must be the model's; a permit takes exactly what it says, whoever waits or is refused nothing."""
+        limited, request_id = self.limited(waiter.key), waiter.request_id
+        self.seed(limited)
+        money, event = self.money(limited), self.event(waiter)
         slots = {one.name: len(slots_of(one.name)) for one in limited}
-        left = [one.max_budget - money[window_of(one)].taken for one in limited if one.max_budget is not None]
-        event = self.event(key, estimate_of(size, min(left, default=50)), meters)
+        blocked = blocked_by(limited, request_id, slots, self.queues)
+        expected = verdict(limited, event.hold, money, blocked)
         before = everything()
+        self.look(limited, money, slots)
+        dry = self.admit(event, limited, dry=True)
+        self.every_queue_is_in_the_order_of_coming()
+        assert everything() == before
         answer = self.admit(event, limited)
-        expected = verdict(limited, event.hold, money, slots)
+        assert answer == dry
         assert answer.reason == expected[0]
+        self.stand(waiter, answer, blocked)
         if answer.reason != "permit":
             assert answer.meter == expected[1]
             assert everything() == before
-            self.check_refusal(answer)
+            self.check_refusal(answer, money)
             return None
-        return self.admitted(event, limited, money, where)
+        return self.admitted(event, limited, money, waiter.process)
+
+    def limited(self, key: str) -> tuple[Meter, ...]:
+        return tuple(one for one in self.path(key) if one.max_budget is not None or one.max_parallel is not None)
+
+    def path(self, key: str) -> tuple[Meter, Meter]:
+        return self.meters[f"key:{key}"], self.meters[f"user:{KEYS[key]}"]
+
+    def money(self, meters: tuple[Meter, ...]) -> dict[Window, Money]:
+        return {window: money_of(window) for one in meters for window in windows_read(one)}
 
     def seed(self, meters: tuple[Meter, ...]) -> None:
         """As the gateway does where admission says that a balance is not known."""
-        for meter in meters:
-            if meter.max_budget is not None and holds.audit([window_of(meter)], [])[0][window_of(meter)].spend is None:
-                known = balances.settled([window_of(meter)])[window_of(meter)]
-                admission.seed(Balance(*window_of(meter), known.spend, known.version))
+        for window in [window for meter in meters for window in windows_read(meter)]:
+            if holds.audit([window], [])[0][window].spend is None:
+                known = balances.settled([window])[window]
+                admission.seed(Balance(*window, known.spend, known.version))
 
-    def event(self, key: str, estimate: int, meters: tuple[Meter, ...]) -> CallEvent:
+    def look(self, meters: tuple[Meter, ...], money: dict[Window, Money], slots: dict[str, int]) -> None:
+        for meter, live in zip(meters, holds.peek(meters), strict=True):
+            assert (live.slots, live.waiting) == (slots[meter.name], len(self.queues.line(meter.name)))
+            if meter.max_budget is not None:
+                budget = budget_of(meter, money)
+                assert (live.spend, meter.max_budget + (live.carry or 0)) == (budget.spend, budget.limit)
+                assert budget.limit - budget.spend - live.held - live.due == budget.left
+
+    def stand(self, waiter: Waiter, answer: Verdict, blocked: list[Meter]) -> None:
+        """In the queues that the answer puts it in, or in none."""
+        if answer.reason == "queued":
+            assert answer.place == self.queues.before(blocked[0].name, waiter.request_id)
+            self.queues.join(waiter.request_id, blocked)
+            self.waiters[waiter.request_id] = waiter
+        elif answer.reason not in {"held", "short"}:
+            self.queues.leave(waiter.request_id)
+            self.waiters.pop(waiter.request_id, None)
+        self.every_queue_is_in_the_order_of_coming()
+
+    # Calls wait
+
+    @precondition(lambda self: self.waiters)
+    @rule(at=which)
+    def a_waiting_call_asks_again(self, at: int) -> None:
+        self.asks(self.waiter(at))
+
+    @precondition(lambda self: self.waiters)
+    @rule()
+    def all_who_wait_ask_again(self) -> None:
+        for waiter in list(self.waiters.values()):
+            self.asks(waiter)
+
+    @precondition(lambda self: self.waiters)
+    @rule(at=which)
+    def a_waiting_call_gives_up(self, at: int) -> None:
+        waiter = self.waiter(at)
+        admission.leave_queues(waiter.request_id, self.path(waiter.key))
+        self.queues.leave(self.waiters.pop(waiter.request_id).request_id)
+
+    @precondition(lambda self: self.waiters)
+    @rule(at=which)
+    def a_waiting_call_does_not_ask_for_long(self, at: int) -> None:
+        self.is_not_heard(self.waiter(at))
+
+    def is_not_heard(self, waiter: Waiter) -> None:
+        stop_asking(waiter.request_id, *self.path(waiter.key))
+        self.queues.leave(waiter.request_id)
+
+    def waiter(self, at: int) -> Waiter:
+        return list(self.waiters.values())[at % len(self.waiters)]
+
+    def event(self, waiter: Waiter) -> CallEvent:
         return CallEvent(
-            request_id=f"r{len(self.calls)}",
-            key_id=key,
+            request_id=waiter.request_id,
+            key_id=waiter.key,
             token="0" * 64,
-            user_id=KEYS[key],
+            user_id=KEYS[waiter.key],
             end_user=None,
             route="chat/completions",
             model_name="m",
             stream=False,
             started_ms=1_000,
-            hold=estimate,
-            meters=counted_in(meters),
+            hold=waiter.estimate,
+            meters=counted_in(self.path(waiter.key)),
         )
 
-    def admit(self, event: CallEvent, meters: tuple[Meter, ...]) -> Verdict:
-        return admission.admit(event.request_id, meters, [], event.hold, LEASE * 1000, event.to_bytes())
+    def admit(self, event: CallEvent, meters: tuple[Meter, ...], *, dry: bool = False) -> Verdict:
+        return admission.admit(event.request_id, meters, [], event.hold, LEASE * 1000, event.to_bytes(), dry=dry)
 
-    def check_refusal(self, answer: Verdict) -> None:
-        if answer.reason == "exceeded":
-            assert answer.meter is not None
-            assert answer.meter.max_budget is not None
-            assert balances.spend([window_of(answer.meter)])[window_of(answer.meter)] >= answer.meter.max_budget
+    def check_refusal(self, answer: Verdict, money: dict[Window, Money]) -> None:
+        meter = answer.meter
+        if meter is not None and answer.reason in {"exceeded", "held", "short"}:
+            budget = budget_of(meter, money)
+            assert (answer.budget, answer.spend) == (budget.limit, budget.spend)
+            assert answer.reason == "exceeded" or answer.left == budget.left
+        if meter is not None and answer.reason == "exceeded":
+            spend = balances.spend(windows_read(meter))
+            assert spend[window_of(meter)] >= budget_of(meter, {one: Money(spend[one]) for one in spend}).limit
 
     def admitted(
         self, event: CallEvent, meters: tuple[Meter, ...], before: dict[Window, Money], where: InFlight
     ) -> Call:
-        priced = [(window_of(one), one.max_budget) for one in meters if one.max_budget is not None and event.hold]
-        promised = {window: min(event.hold, budget - before[window].taken) for window, budget in priced}
+        priced = [one for one in meters if one.max_budget is not None and event.hold]
+        promised = {window_of(one): min(event.hold, budget_of(one, before).left) for one in priced}
         call = Call(event, meters, promised, where, holds=dict(promised))
         rows = booked()
-        for window, budget in priced:
-            assert self.spent(window, rows) < budget
-            assert money_of(window).taken <= budget
+        for one in priced:
+            window = window_of(one)
+            known = {read: Money(self.spent(read, rows)) for read in windows_read(one)}
+            assert budget_of(one, known).left > 0
+            assert budget_of(one, self.money(meters)).left >= 0
             open_ = [one for one in self.calls.values() if one.in_flight or (one.lease_ended and not one.settled)]
+            budget = before[window].taken + budget_of(one, before).left
             self.last_permit[window] = (budget, [*open_, call])
         where.start(event, meters, NO_TOKENS, None)
         self.calls[event.request_id] = call
@@ -330,6 +444,9 @@ class Traffic(RuleBasedStateMachine):
     @rule(at=which)
     def a_process_is_killed(self, at: int) -> None:
         self.processes[at % 2] = process()
+        for waiter in list(self.waiters.values()):
+            if waiter.process not in self.processes:
+                self.is_not_heard(self.waiters.pop(waiter.request_id))
         for call in self.calls.values():
             if call.process not in self.processes and call.state in {"unsent", "unanswered"}:
                 call.state = "running"
@@ -410,7 +527,8 @@ class Traffic(RuleBasedStateMachine):
 
     @rule()
     def redis_writes_itself_to_disk(self) -> None:
-        found = list(store().scan_iter())
+        # Of queues nothing is saved: after a restart a waiter that has left meanwhile is dropped in a moment.
+        found = [key for key in store().scan_iter() if not key.startswith(QUEUES)]
         self.saved = {key: store().dump(key) for key in found}
 
     @precondition(lambda self: self.saved is not None)
@@ -428,7 +546,7 @@ class Traffic(RuleBasedStateMachine):
 
     def forget_what_nobody_knows(self) -> None:
         """Redis has lost what only it knew; what is in a process or in SQL is known."""
-        self.untold = []
+        self.untold, self.queues = [], Queues()
         rows = booked()
         for call in self.calls.values():
             if call.process not in self.processes and call.event.request_id not in rows:
@@ -450,7 +568,8 @@ class Traffic(RuleBasedStateMachine):
     @rule(meter=st.sampled_from(METERS))
     def a_window_ends(self, meter: str) -> None:
         if self.meters[meter].window_start:
-            self.meters[meter] = replace(self.meters[meter], window_start=self.meters[meter].window_start + 100)
+            ended = self.meters[meter].window_start
+            self.meters[meter] = replace(self.meters[meter], window_start=ended + 100, previous_start=ended)
 
     # What holds after every step
 
@@ -459,6 +578,7 @@ class Traffic(RuleBasedStateMachine):
         self.every_budget_is_the_sum_of_its_calls()
         self.every_call_stands_in_redis_as_it_should()
         self.every_slot_is_a_call_in_flight()
+        self.every_queue_is_in_the_order_of_coming()
 
     def every_budget_is_the_sum_of_its_calls(self) -> None:
         windows = sorted(self.windows())
@@ -481,6 +601,13 @@ class Traffic(RuleBasedStateMachine):
             assert taken <= {call.event.request_id for call in limited if call.in_flight or call.loose}
             assert taken >= {call.event.request_id for call in limited if call.in_flight and not call.loose}
 
+    def every_queue_is_in_the_order_of_coming(self) -> None:
+        for name in self.meters:
+            asked, dead = {one.decode() for one in store().zrange(asked_key(name), 0, -1)}, dead_of(name)
+            line = [one.decode() for one in store().zrange(queue_key(name), 0, -1)]
+            assert set(line) == asked
+            assert [one for one in line if one not in dead] == self.queues.line(name)
+
     def windows(self) -> set[Window]:
         return {window for call in self.calls.values() for window in call.budgets}
 
@@ -497,6 +624,8 @@ class Traffic(RuleBasedStateMachine):
     @rule()
     def everything_comes_to_rest(self) -> None:
         self.saved = None
+        while self.waiters:
+            self.a_waiting_call_gives_up(0)
         for call in self.running():
             self.where(call).end(self.ending(call, "half"), call.meters, call.cost, 0)
             call.state = "ended"
@@ -593,6 +722,8 @@ def database_url(migrated_sqlite: Path, tmp_path: Path) -> str:
 def traffic(gateway_app: Flask, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     # Nothing moves meanwhile, so the second look sees the same a moment later or at once.
     monkeypatch.setattr(books, "SECOND_LOOK_SECONDS", 0)
+    # Nor is a waiter dropped because this machine is slow.
+    monkeypatch.setattr(admission, "WAITER_MS", 600_000)
     caplog.set_level(logging.ERROR, logger="app")
     with gateway_app.app_context():
         yield
