@@ -160,6 +160,12 @@ class Callers:
         return self._gateway
 
 
+def of_key(token: str) -> Caller:
+    """The caller of a key by its hash, straight from SQL, with the gateway's limits. Raises NotAuthenticated."""
+    caller, _ = _read(token)
+    return replace(caller, limits=(*caller.limits, path.of_gateway()))
+
+
 def identify(secret: str) -> Caller:
     """The caller of a virtual key, straight from SQL: for routes that admission does not guard.
 
@@ -222,7 +228,7 @@ def _snapshot(
     if team is not None and user is not None and member is None:
         # A team's key of somebody who is no member: what members have counts for them as well.
         name = meter_names.name("team_member", team.team_id, user.user_id)
-        limits.insert(-1, path.effective(name, team.created_at, team.member_limits))
+        limits.insert(-1, path.limits_by_meter(session, [name])[name])
     of_models = [pair for row in (key, user) if row is not None for pair in path.of_models(row)]
     return Caller(
         key_id=key.id,

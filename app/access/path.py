@@ -247,9 +247,39 @@ def limits_by_meter(session: Session, meters: Iterable[str]) -> dict[str, Limits
     ):
         rows += _all(session, table, column, ids.get(kind, ()))
     found = limits_of(session, rows, models=True)
+    found |= _of_strangers(session, [name for name in wanted if name.startswith("team_member:") and name not in found])
     if meter_names.GATEWAY in wanted:
         found[meter_names.GATEWAY] = of_gateway()
     return {meter: limits for meter, limits in found.items() if meter in wanted}
+
+
+def _of_strangers(session: Session, meters: Iterable[str]) -> dict[str, Limits]:
+    """Users with a key of a team whose members they are not: what members have counts for them as well."""
+    teams = {meter: meter_names.parts(meter)[1] for meter in meters}
+    found = {team.team_id: team for team in _all(session, Team, Team.team_id, set(teams.values()))}
+    return {
+        meter: effective(meter, found[team_id].created_at, found[team_id].member_limits)
+        for meter, team_id in teams.items()
+        if team_id in found
+    }
+
+
+def meters_on(session: Session, row: Any) -> list[str]:
+    """The meters that every call counts in which counts in the row's own; of a key all, but a customer's."""
+    names = [meter_of(row)]
+    if isinstance(row, VirtualKey | User):
+        names += [limits.meter for _, limits in of_models(row)]
+    match row:
+        case VirtualKey():
+            if row.user_id is not None and (user := session.get(User, row.user_id)) is not None:
+                names += [meter_of(user), *(limits.meter for _, limits in of_models(user))]
+            if row.team_id is not None and row.user_id is not None:
+                names.append(meter_names.name("team_member", row.team_id, row.user_id))
+            if row.team_id is not None:
+                names.append(meter_names.name("team", row.team_id))
+        case TeamMember():
+            names = [meter_names.name("user", row.user_id), *names, meter_names.name("team", row.team_id)]
+    return [*names, meter_names.GATEWAY]
 
 
 def _all(session: Session, table: type[Any], column: Any, ids: Iterable[Any]) -> list[Any]:

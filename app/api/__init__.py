@@ -8,13 +8,13 @@ from typing import cast
 from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import docs, health, keys, models, proxy, spend, users, webhooks
+from app.api import docs, health, keys, limits, models, proxy, spend, users, webhooks
 from app.api.base import Api
 
 __all__ = ["init_app"]
 
 # In the order of the page at /.
-RESOURCES = (users, keys, models, spend, webhooks, health, proxy)
+RESOURCES = (users, keys, limits, models, spend, webhooks, health, proxy)
 
 
 def init_app(app: Flask) -> None:

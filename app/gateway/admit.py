@@ -120,7 +120,7 @@ def admit(
                 case "cold":
                     _warm_up(waiting)
                 case "unseeded":
-                    _seed(verdict)
+                    seed(verdict)
                 case "short":
                     cap = _fitting_cap(verdict, asked, offers)
                 case "held" if waiting.for_money():
@@ -205,7 +205,7 @@ def check_priced(parties: Parties, unpriced: str) -> None:
         )
 
 
-def _seed(verdict: Verdict) -> None:
+def seed(verdict: Verdict) -> None:
     """Redis does not know a balance: the first call that notices tells it what SQL knows."""
     assert verdict.meter is not None  # noqa: S101 - "unseeded" always names its meter
     window = (verdict.meter.name, verdict.window_start)

@@ -72,6 +72,11 @@ class Finder:
                 raise
             return self._with(self._callers.find(secret, fresh=True), asked, fresh=True)
 
+    def imagined(self, caller: Caller, asked: Asked) -> Parties:
+        """Everybody, for a call that nobody makes. Raises what `find` raises."""
+        caller.check_open()
+        return self._with(caller, asked, fresh=True)
+
     def _with(self, caller: Caller, asked: Asked, *, fresh: bool) -> Parties:
         routes_allowed.check_model_route(caller, asked.route)
         asked = replace(asked, model=caller.aliases.get(asked.model, asked.model))

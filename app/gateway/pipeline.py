@@ -15,11 +15,13 @@ from dataclasses import dataclass
 import orjson
 
 from app import money
+from app.access.callers import Caller
 from app.errors import LimitsUnavailable, ProviderFailed, TollgateError
 from app.gateway import asked as asking
 from app.gateway.admit import Permit, Stale, admit, meters_of
 from app.gateway.asked import Asked, Request
 from app.gateway.call import Answered, ClientLeft, NoAnswer, connections, first_answer
+from app.gateway.explain import Explained, explain
 from app.gateway.finish import FIRST_ERROR_STATUS, Finish
 from app.gateway.inflight import InFlight
 from app.gateway.offers import Offer
@@ -99,6 +101,11 @@ class Gateway:
         if asked.stream and answered.upstream.headers.get("content-type", "").startswith("text/event-stream"):
             return self._streamed(asked, answered, finish, headers)
         return self._whole(asked, answered, finish, headers)
+
+    def explain(self, caller: Caller, request: Request) -> Explained:
+        """What would become of a call; nothing is taken, nobody is called. Raises what refuses it before its limits."""
+        asked = asking.parse(request, self.settings.customer_header)
+        return explain(self._parties.imagined(caller, asked), self.settings)
 
     def close(self) -> None:
         """Nothing runs any more: what is not written down yet is written now."""
