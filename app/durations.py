@@ -96,7 +96,7 @@ class Schedule:
 
         def opens(number: int) -> int:
             # Where clocks skip midnight this is the moment of the skip, where it comes twice the first of the two.
-            return math.floor(datetime.combine(day_of(number), time(fold=1), self.zone).timestamp())
+            return math.floor(datetime.combine(day_of(number), time(), self.zone).timestamp())
 
         # Where clocks are set back over midnight, the date of yesterday comes again in today's window.
         while opens(number + 1) <= moment:
