@@ -19,7 +19,7 @@ blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in O
 
 # When a model was "created" is not known here; OpenAI's clients want a number.
 CREATED = 0
-STREAM = {"text/event-stream": {"schema": {"type": "string"}}}
+STREAM: dict[str, Any] = {"text/event-stream": {}}
 COMMON = {
     "model": {"type": "string", "description": "A model of this gateway; GET /v1/models lists them."},
     "stream": {"type": "boolean", "description": "True: the answer comes as server-sent events."},
