@@ -2,7 +2,8 @@
 
     TollgateError
     ├── BadRequest                 400  the request cannot be understood; `param` names the field
-    │   └── UnknownField           400  a field nobody reads; names the nearest real one
+    │   ├── UnknownField           400  a field nobody reads; names the nearest real one
+    │   └── AlreadyInTeam          400
     ├── NotAuthenticated           401  who are you?
     │   ├── ExpiredKey             401
     │   └── BlockedKey             401
@@ -78,6 +79,13 @@ class UnknownField(BadRequest):
     """A field that nobody reads: a limit must never be ignored silently."""
 
     code = "unknown_field"
+
+
+class AlreadyInTeam(BadRequest):
+    """The user is a member of the team already. LiteLLM's clients expect 400 and this type."""
+
+    type = "team_member_already_in_team"
+    code = "team_member_already_in_team"
 
 
 class NotAuthenticated(TollgateError):

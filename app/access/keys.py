@@ -45,7 +45,7 @@ def generate(fields: Mapping[str, Any]) -> NewKey:
     with changing([new.row]), write_transaction() as session:
         rows.check_references(session, fields)
         if new.row.user_id is not None:
-            _ensure_user(session, new.row.user_id)
+            ensure_user(session, new.row.user_id)
         session.add(new.row)
         rows.let_go(session, new.row)
     look_again(new.row.user_id)
@@ -155,7 +155,7 @@ def _expiry(duration: str | None, start: datetime) -> datetime | None:
     return None if duration is None else start + timedelta(seconds=durations.seconds(duration, start))
 
 
-def _ensure_user(session: Session, user_id: str) -> None:
+def ensure_user(session: Session, user_id: str) -> None:
     """Somebody else may make the same user in this very moment; then theirs is taken."""
     if rows.exists(session, User, user_id):
         return

@@ -85,7 +85,8 @@ class Limits:
         if self.max_budget is None:
             return None
         raised = self.raised_by if at < self.raised_until else 0
-        return self.max_budget + raised + (self.credit if self.credit_window == self.window_start(at) else 0)
+        credit = self.credit if self.credit_window == self.window_start(at) else 0
+        return max(0, self.max_budget + raised + credit)
 
     def starts(self, at: float) -> list[int]:
         """The windows whose balances decide: the present one's first second, and that of what rolls over to it."""

@@ -8,13 +8,40 @@ from typing import cast
 from flask import Flask, Response
 from flask.json.provider import DefaultJSONProvider
 
-from app.api import docs, health, keys, limits, models, proxy, spend, users, webhooks
+from app.api import (
+    budgets,
+    credits,  # noqa: A004 - the resource is called so
+    customers,
+    docs,
+    health,
+    keys,
+    limits,
+    models,
+    proxy,
+    spend,
+    teams,
+    users,
+    webhooks,
+)
 from app.api.base import Api
 
 __all__ = ["init_app"]
 
 # In the order of the page at /.
-RESOURCES = (users, keys, limits, models, spend, webhooks, health, proxy)
+RESOURCES = (
+    users,
+    keys,
+    teams,
+    customers,
+    budgets,
+    limits,
+    credits,
+    models,
+    spend,
+    webhooks,
+    health,
+    proxy,
+)
 
 
 def init_app(app: Flask) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.access import path
@@ -33,14 +34,14 @@ class Standing:
     budget_reset_at: datetime | None
 
 
-def user(row: User, **more: Any) -> dict[str, Any]:
-    """A user's row with its standing, as UserSchema dumps it."""
-    return users([row])[0] | more
+def row(one: TemplatedColumns, **more: Any) -> dict[str, Any]:
+    """A user's, team's, member's or customer's row with its standing, as ShownLimitsSchema dumps it."""
+    return rows([one])[0] | more
 
 
-def users(rows: Sequence[User]) -> list[dict[str, Any]]:
-    """As `user`, for many."""
-    shown = zip(rows, standings(rows), strict=True)
+def rows(many: Sequence[TemplatedColumns]) -> list[dict[str, Any]]:
+    """As `row`, for many."""
+    shown = zip(many, standings(many), strict=True)
     return [_columns(row) | asdict(standing) for row, standing in shown]
 
 
@@ -89,10 +90,11 @@ def _standing(limits: Limits, spend: Mapping[tuple[str, int], int], at: float) -
     )
 
 
-def _columns(row: User | VirtualKey) -> dict[str, Any]:
+def _columns(row: TemplatedColumns) -> dict[str, Any]:
     """Columns by attribute name; a key's `id` is shown as key_id."""
-    columns = {name: getattr(row, name) for name in row.__mapper__.column_attrs.keys()}  # noqa: SIM118 - not a dict
-    columns["metadata"] = columns.pop("metadata_")
+    columns = {name: getattr(row, name) for name in sa.inspect(type(row)).column_attrs.keys()}  # noqa: SIM118 - not a dict
+    if "metadata_" in columns:
+        columns["metadata"] = columns.pop("metadata_")
     if isinstance(row, VirtualKey):
         columns["key_id"] = columns.pop("id")
     return columns

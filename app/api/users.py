@@ -143,11 +143,11 @@ def new(given: dict[str, Any]) -> dict[str, Any]:
     refuse_master_key(given.get("key"))
     user, made = people.create(given)
     if made is None:
-        return shown.user(
+        return shown.row(
             user, key="", key_name=None, key_alias=None, token=None, token_id=None, key_id=None, expires=None
         )
     row = made.row
-    return shown.user(
+    return shown.row(
         user,
         key=made.secret,
         key_name=row.key_name,
@@ -173,7 +173,7 @@ def update(given: dict[str, Any]) -> dict[str, Any]:
         raise BadRequest("Say which user: user_id, or user_email.", param="user_id")
     found = people.find(user_id, email=email)
     user = people.change(found, given, shown.has_room)
-    return {"user_id": user.user_id, "data": shown.user(user)}
+    return {"user_id": user.user_id, "data": shown.row(user)}
 
 
 @blueprint.route("/info")
@@ -197,7 +197,7 @@ def info(given: dict[str, Any]) -> dict[str, Any]:
     if user_id is None:
         raise BadRequest("Say which user: user_id.", param="user_id")
     user = people.find(user_id)
-    return {"user_id": user.user_id, "user_info": shown.user(user), "keys": shown.keys(keys.of_user(user.user_id))}
+    return {"user_id": user.user_id, "user_info": shown.row(user), "keys": shown.keys(keys.of_user(user.user_id))}
 
 
 @blueprint.route("/delete", methods=["POST"])
@@ -221,7 +221,7 @@ def list_users(given: dict[str, Any]) -> dict[str, Any]:
     page, size = given["page"], given["page_size"]
     wanted = given["user_ids"].split(",") if given.get("user_ids") else None
     found, total = people.listed(page=page, size=size, user_ids=wanted, email=given.get("user_email"))
-    rows = shown.users([row for row, _ in found])
+    rows = shown.rows([row for row, _ in found])
     for row, (_, key_count) in zip(rows, found, strict=True):
         row["key_count"] = key_count
     return {"users": rows, "total": total, "page": page, "page_size": size, "total_pages": -(-total // size)}
