@@ -16,14 +16,15 @@ from sqlalchemy.orm import Session
 
 from app import durations, queue
 from app.access import callers, rows
-from app.errors import BadRequest, NotFound
+from app.errors import BadRequest, Conflict, NotFound
 from app.extensions import database_errors, db, write_transaction
-from app.models import TEMPLATED, User, VirtualKey, now
+from app.models import TEMPLATED, FormerToken, User, VirtualKey, now
 
 CUSTOM_KEY = re.compile(r"sk-[!-~]{13,197}")
 HASH = re.compile(r"[0-9a-f]{64}")
 COLUMNS = (
     *("key_alias", "user_id", "team_id", "models", "aliases", "tags", "model_limits", "metadata", "blocked"),
+    *("allowed_routes", "key_type"),
     *TEMPLATED,
 )
 
@@ -36,17 +37,21 @@ class NewKey:
     secret: str = field(repr=False)
 
 
-def generate(fields: Mapping[str, Any]) -> NewKey:
+def generate(fields: Mapping[str, Any], created_by: str | None = None, *, service_account: bool = False) -> NewKey:
     """Makes a key from the fields of /key/generate; a `user_id` that nobody has yet gets a user without limits.
+
+    `created_by` is who asked for it. A `service_account` belongs to a team and to no user.
 
     Raises BadRequest (custom key), Conflict (alias or key taken), DatabaseUnavailable, LimitsUnavailable.
     """
     new = draft(fields, fields.get("user_id"))
+    new.row.created_by, new.row.service_account = created_by, service_account
     with changing([new.row]), write_transaction() as session:
         rows.check_references(session, fields)
         if new.row.user_id is not None:
             ensure_user(session, new.row.user_id)
         session.add(new.row)
+        check_not_former(session, new.row.token)
         rows.let_go(session, new.row)
     look_again(new.row.user_id)
     return new
@@ -55,10 +60,7 @@ def generate(fields: Mapping[str, Any]) -> NewKey:
 def draft(fields: Mapping[str, Any], user_id: str | None) -> NewKey:
     """A key that is not stored yet. Raises BadRequest for a custom key that is no key."""
     secret = fields.get("key") or "sk-" + secrets.token_urlsafe(24)
-    if not CUSTOM_KEY.fullmatch(secret):
-        raise BadRequest(
-            "A key of your own starts with sk- and has 16 to 200 characters, none of them a space.", param="key"
-        )
+    check_secret(secret)
     row = VirtualKey(
         id="key_" + secrets.token_hex(12),
         token=callers.hash_token(secret),
@@ -87,30 +89,53 @@ def change(found: VirtualKey, changes: Mapping[str, Any]) -> VirtualKey:
     Raises NotFound, Conflict, DatabaseUnavailable, LimitsUnavailable.
     """
     with changing([found]), write_transaction() as session:
-        row = session.get(VirtualKey, found.id, with_for_update=True)
-        if row is None:
-            raise _unknown()
-        moved = "user_id" in changes and changes["user_id"] != row.user_id
-        if moved:
-            _check_user(session, changes["user_id"])
-            row.revoked_reason = row.revoked_at = row.revoked_until = None
-        rows.check_references(session, changes)
-        rows.assign(row, COLUMNS, changes)
-        if "duration" in changes:
-            row.expires = _expiry(changes["duration"], now())
+        row = lock(session, found.id)
+        apply(session, row, changes)
         rows.let_go(session, row)
-    if moved:
+    if row.user_id != found.user_id:
         look_again(row.user_id)
     return row
+
+
+def lock(session: Session, key_id: str) -> VirtualKey:
+    """The key, which nobody else changes before this transaction ends. Raises NotFound."""
+    row = session.get(VirtualKey, key_id, with_for_update=True)
+    if row is None:
+        raise _unknown()
+    return row
+
+
+def apply(session: Session, row: VirtualKey, changes: Mapping[str, Any]) -> None:
+    """Changes the fields of a key that are given, in the caller's transaction. Raises NotFound."""
+    if "user_id" in changes and changes["user_id"] != row.user_id:
+        _check_user(session, changes["user_id"])
+        row.revoked_reason = row.revoked_at = row.revoked_until = None
+    rows.check_references(session, changes)
+    rows.assign(row, COLUMNS, changes)
+    if "duration" in changes:
+        row.expires = _expiry(changes["duration"], now())
+
+
+def check_secret(secret: str) -> None:
+    """Raises BadRequest where a text cannot be a key."""
+    if not CUSTOM_KEY.fullmatch(secret):
+        raise BadRequest(
+            "A key of your own starts with sk- and has 16 to 200 characters, none of them a space.", param="key"
+        )
+
+
+def check_not_former(session: Session, token: str) -> None:
+    """Raises Conflict where a key had this secret before: it may still work for that one."""
+    if session.get(FormerToken, token) is not None:
+        raise Conflict("This key is taken.", param="key")
 
 
 def delete(found: Sequence[VirtualKey]) -> None:
     """Deletes all of them or none. Raises NotFound where one is gone, DatabaseUnavailable, LimitsUnavailable."""
     ids = {row.id for row in found}
     with changing(found), write_transaction() as session:
-        gone = session.execute(sa.delete(VirtualKey).where(VirtualKey.id.in_(ids)).returning(VirtualKey.id)).all()
-        if len(gone) != len(ids):
-            raise _unknown()
+        for key_id in sorted(ids):
+            session.delete(lock(session, key_id))
 
 
 def of_user(user_id: str) -> Sequence[VirtualKey]:

@@ -12,7 +12,7 @@ from app.errors import RouteNotAllowed
 
 __all__ = ["RouteNotAllowed", "check_model_route", "check_route"]
 
-MODEL_ROUTES, INFO_ROUTES, MANAGEMENT_ROUTES = "llm_api_routes", "info_routes", "management_routes"
+GROUPS = MODEL_ROUTES, INFO_ROUTES, MANAGEMENT_ROUTES = "llm_api_routes", "info_routes", "management_routes"
 # What each key_type may use, as words for groups of routes. "default" keys may use all that their user may.
 BY_TYPE = {
     "llm_api": (MODEL_ROUTES,),

@@ -22,6 +22,8 @@ NOTHING: dict[str, Callable[[], Any]] = {
     "metadata": dict,
     "strict": bool,
     "blocked": bool,
+    "allowed_routes": list,
+    "key_type": lambda: "default",
     "user_role": lambda: "internal_user",
 }
 UNIQUE_VIOLATION = "23505"

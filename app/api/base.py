@@ -155,7 +155,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """As flask-smorest's."""
         return cast("Decorator", super().route(rule, **options))
 
-    def arguments(self, schema: type[Schema], **options: Any) -> Decorator:
+    def arguments(self, schema: type[marshmallow.Schema], **options: Any) -> Decorator:
         """As flask-smorest's: the view takes what the schema makes of the JSON body, or of another `location`."""
         return cast("Decorator", super().arguments(schema, **options))
 

@@ -60,9 +60,7 @@ class ResetAnswerSchema(AnswerSchema):
 
     key_hash = fields.String(metadata=says("The key's hash."))
     spend = Dollars(metadata=says("Dollars that the spend counts as now."))
-    previous_spend = Dollars(
-        metadata=says("Dollars spent in the present window, by the ledger.")
-    )
+    previous_spend = Dollars(metadata=says("Dollars spent in the present window, by the ledger."))
     max_budget = Dollars(allow_none=True, metadata=says("The key's budget in dollars."))
     effective_budget = Dollars(
         allow_none=True, metadata=says("Dollars that may be spent in the present window, credit included.")

@@ -46,6 +46,12 @@ def virtual_key() -> Caller | None:
     return cast("Caller | None", g.virtual_key)
 
 
+def asker() -> str:
+    """Who asks, as `created_by` says it: "master", or the user, or a key that is nobody's."""
+    caller = virtual_key()
+    return "master" if caller is None else caller.user_id or caller.key_id
+
+
 def refuse_master_key(secret: str | None) -> None:
     """Raises Conflict where somebody wants the master key for a virtual key: it would never be looked up as one."""
     if secret is not None and callers.is_master(secret, gateway().settings.master_key):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from marshmallow import EXCLUDE, ValidationError, fields, validate
 from marshmallow import Schema as AnswerSchema
-from marshmallow import fields, validate
 
-from app.access import keys
+from app import durations
+from app.access import keys, rotation, routes_allowed
 from app.api import shown
 from app.api.base import Schema
 from app.api.fields import Count, Flag, Names, Text, lifetime
-from app.api.guards import AdminBlueprint, refuse_master_key, virtual_key
+from app.api.guards import AdminBlueprint, asker, gateway, refuse_master_key, virtual_key
 from app.api.schemas import NOT_YET_OF_KEYS, KeySchema, LimitsSchema, PageSchema, says
 from app.errors import BadRequest, NotAllowed
-from app.models import VirtualKey
+from app.models import VirtualKey, now
 
 blueprint = AdminBlueprint(
     "Keys", __name__, url_prefix="/key", description="Virtual keys: what callers hold instead of a provider's key."
@@ -23,6 +24,16 @@ blueprint = AdminBlueprint(
 MOST_PER_PAGE = 100
 MOST_ALIASES = 100
 REFERENCE = "The key itself, or its hash (`token`)."
+
+
+class Route(Text):
+    """A group of routes, a path, or a wildcard."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> str:
+        text = super()._deserialize(value, attr, data, **options)
+        if not text.startswith("/") and text not in routes_allowed.GROUPS:
+            raise ValidationError(f"Must be a path such as /key/info, or one of {', '.join(routes_allowed.GROUPS)}.")
+        return text
 
 
 class KeyFieldsSchema(LimitsSchema):
@@ -41,6 +52,24 @@ class KeyFieldsSchema(LimitsSchema):
         metadata=says("Other models by the name that is asked for.", example={"gpt-4o": "gpt-4o-mini"}),
     )
     tags = Names(metadata=says("Tags of all calls with this key, for the reports.", example=["team-web"]))
+    allowed_routes = fields.List(
+        Route(),
+        allow_none=True,
+        validate=validate.Length(0, MOST_ALIASES),
+        metadata=says(
+            "The routes that the key may use: paths, wildcards such as `/key/*`, or the groups `llm_api_routes`, "
+            "`info_routes` and `management_routes`. Empty or null: as its type.",
+            example=["llm_api_routes"],
+        ),
+    )
+    key_type = fields.String(
+        allow_none=True,
+        validate=validate.OneOf(routes_allowed.KEY_TYPES),
+        metadata=says(
+            "`llm_api`: calls of models alone; `management`: admin routes alone; `read_only`: reading alone; `default` "
+            "or null: all that its user may."
+        ),
+    )
     duration = lifetime(
         allow_none=True, metadata=says("The key's lifetime: `20m`, `30d`, `1mo`. Null: no end.", example="20m")
     )
@@ -58,6 +87,21 @@ class NewKeySchema(KeyFieldsSchema):
     )
 
 
+class IdempotencySchema(AnswerSchema):
+    """A header that names a request."""
+
+    class Meta:
+        """A request has other headers as well."""
+
+        unknown = EXCLUDE
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key",
+        validate=validate.Length(1, 255),
+        metadata=says("A name of your own for this request: sent again, it gets the same answer and changes nothing."),
+    )
+
+
 class MadeKeySchema(KeySchema):
     """The new key."""
 
@@ -70,6 +114,31 @@ class ChangedKeySchema(KeyFieldsSchema):
 
     key = Text(allow_none=True, metadata=says(REFERENCE + " Without it, key_alias says which key."))
     blocked = Flag(allow_none=True, metadata=says("Whether the key is blocked by hand."))
+
+
+class RegenerateSchema(KeyFieldsSchema):
+    """A new secret for a key, and changes of the key where there are any."""
+
+    not_yet = NOT_YET_OF_KEYS | {"new_master_key"}
+
+    key = Text(allow_none=True, metadata=says(REFERENCE + " Here or in the path."))
+    new_key = Text(
+        longest=200,
+        allow_none=True,
+        metadata=says("A key of your own: starts with `sk-`, 16 to 200 characters. Null: a random one is made."),
+    )
+    grace_period = lifetime(
+        allow_none=True,
+        metadata=says("For how long the old secret works beside the new one. Null: it ends now.", example="24h"),
+    )
+
+
+class ServiceAccountSchema(NewKeySchema):
+    """A new key of a team, for a program."""
+
+    not_yet = NewKeySchema.not_yet | {"user_id"}
+
+    team_id = Text(required=True, metadata=says("The team that the key belongs to."))
 
 
 class KeyReferenceSchema(Schema):
@@ -155,8 +224,48 @@ def generate(given: dict[str, Any]) -> dict[str, Any]:
     A user_id that nobody has yet gets a user without limits of its own.
     """
     refuse_master_key(given.get("key"))
-    made = keys.generate(given)
-    return shown.key(made.row, key=made.secret, token_id=made.row.token)
+    return _made(keys.generate(given, asker()))
+
+
+@blueprint.route("/service-account/generate", methods=["POST"])
+@blueprint.arguments(ServiceAccountSchema, example={"team_id": "blue", "key_alias": "nightly"})
+@blueprint.answers(MadeKeySchema)
+@blueprint.errors(400, 404, 409)
+def generate_service_account(given: dict[str, Any]) -> dict[str, Any]:
+    """Make a key for a program: it belongs to a team, and to no user who could leave."""
+    refuse_master_key(given.get("key"))
+    return _made(keys.generate(given, asker(), service_account=True))
+
+
+@blueprint.route("/<path:key>/regenerate", methods=["POST"], endpoint="regenerate_one")
+@blueprint.route("/regenerate", methods=["POST"])
+@blueprint.arguments(RegenerateSchema, example={"key": "sk-...", "grace_period": "24h"})
+@blueprint.arguments(IdempotencySchema, location="headers")
+@blueprint.answers(MadeKeySchema)
+@blueprint.errors(400, 404, 409)
+def regenerate(given: dict[str, Any], headers: dict[str, Any], key: str | None = None) -> dict[str, Any]:
+    """Give a key a new secret.
+
+    Its id, limits and spend stay. The old secret works until the end of the grace period, else it ends with this
+    request, in every process. Send an Idempotency-Key, and the same request again gets the same answer.
+    """
+    reference = key or given.pop("key", None)
+    given.pop("key", None)
+    if reference is None:
+        raise BadRequest("Say which key: key.", param="key")
+    wanted, grace = given.pop("new_key", None), given.pop("grace_period", None)
+    refuse_master_key(wanted)
+    wish = rotation.Wish(
+        grace=0 if grace is None else durations.seconds(grace, now()),
+        idempotency_key=headers.get("idempotency_key"),
+        secret=wanted,
+        master_key=gateway().settings.master_key,
+    )
+    return _made(rotation.regenerate(rotation.find(reference), wish, given))
+
+
+def _made(new: keys.NewKey) -> dict[str, Any]:
+    return shown.key(new.row, key=new.secret, token_id=new.row.token)
 
 
 @blueprint.route("/update", methods=["POST"])

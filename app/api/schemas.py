@@ -21,7 +21,6 @@ NOT_YET = frozenset(
         "agent_id",
         "allowed_cache_controls",
         "allowed_passthrough_routes",
-        "allowed_routes",
         "allowed_vector_store_indexes",
         "budget_fallbacks",
         "budget_limits",
@@ -64,7 +63,6 @@ NOT_YET_OF_KEYS = NOT_YET | frozenset(
         "default_estimated_output_tokens",
         "default_estimated_output_tokens_per_model",
         "end_user_budget_id",
-        "key_type",
         "rotation_interval",
         "router_settings",
         "throttle_on_budget_exceeded",
@@ -321,6 +319,11 @@ class KeySchema(ShownLimitsSchema):
     team_id = fields.String(allow_none=True, metadata=says("The team that the key belongs to; null: none."))
     aliases = fields.Dict(metadata=says("Other models by the name that is asked for."))
     tags = fields.List(fields.String(), metadata=says("Tags of all calls with this key."))
+    allowed_routes = fields.List(fields.String(), metadata=says("The routes that the key may use; empty: as its type."))
+    key_type = fields.String(metadata=says("`default`, `llm_api`, `management` or `read_only`."))
+    service_account = fields.Boolean(metadata=says("Whether the key is a team's and no user's."))
+    created_by = fields.String(allow_none=True, metadata=says("Who made it: `master`, or a user or key by id."))
+    rotation_count = fields.Integer(metadata=says("How many new secrets the key has got."))
     expires = Moment(allow_none=True, metadata=says("When the key ends (UTC); null: never."))
     blocked = fields.Boolean(metadata=says("Whether the key is blocked by hand."))
     status = fields.String(

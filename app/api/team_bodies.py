@@ -233,9 +233,7 @@ class TeamSchema(ShownLimitsSchema):
     member_limits = fields.Nested(
         ShownLimitValuesSchema, metadata=says("The limits of each member who has none of their own.")
     )
-    members_with_roles = fields.List(
-        fields.Nested(ShownMemberSchema), metadata=says("The members, oldest first.")
-    )
+    members_with_roles = fields.List(fields.Nested(ShownMemberSchema), metadata=says("The members, oldest first."))
 
 
 class TeamInfoSchema(AnswerSchema):

@@ -25,6 +25,7 @@ blueprint = AdminBlueprint(
 
 ROLE = "internal_user"
 MOST_PER_PAGE = 100
+LONGEST_LIST = 10_000
 
 
 class UserFieldsSchema(LimitsSchema):
@@ -108,7 +109,7 @@ class UserListQuerySchema(PageSchema):
     not_yet = frozenset({"organization_ids", "role", "search", "sort_by", "sort_order", "sso_user_ids", "team"})
 
     page_size = Count(least=1, most=MOST_PER_PAGE, load_default=25, metadata=says("Users on a page."))
-    user_ids = fields.String(metadata=says("Only these users: ids with commas between them."))
+    user_ids = Text(longest=LONGEST_LIST, metadata=says("Only these users: ids with commas between them."))
     user_email = Text(metadata=says("Only users with this text in their e-mail address."))
 
 
