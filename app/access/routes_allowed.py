@@ -34,6 +34,11 @@ def check_route(caller: Caller, path: str, *, changes: bool) -> None:
         _check(caller, {MANAGEMENT_ROUTES} if changes else {MANAGEMENT_ROUTES, INFO_ROUTES}, (path,))
 
 
+def covers(own: Iterable[str], entry: str) -> bool:
+    """Whether `entry`, a group, path or wildcard, lies in one of `own`."""
+    return any(entry == one or _fits(one, entry) for one in own)
+
+
 def _check(caller: Caller, groups: set[str], paths: Iterable[str]) -> None:
     by_type = BY_TYPE.get(caller.key_type)
     if by_type is not None and groups.isdisjoint(by_type):

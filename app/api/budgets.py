@@ -100,6 +100,7 @@ def update(given: dict[str, Any]) -> Budget:
 
 
 @blueprint.route("/info", methods=["POST"])
+@blueprint.reads()
 @blueprint.arguments(BudgetsQuerySchema, example={"budgets": ["free"]})
 @blueprint.answers(BudgetSchema(many=True))
 @blueprint.errors(400, 404)

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from flask import current_app, g, request
 
-from app.access import callers
+from app.access import callers, rights, routes_allowed
 from app.access.callers import Caller
+from app.access.rights import Rights
 from app.api.base import Blueprint, Decorator, View, secret_of_request
 from app.errors import Conflict, NotAllowed
 from app.gateway.pipeline import Gateway
@@ -25,30 +26,51 @@ def gateway() -> Gateway:
     return cast("Gateway", current_app.extensions["tollgate"])
 
 
-def require_caller() -> None:
+def require_caller(*, changes: bool) -> None:
     """Lets the master key and every open virtual key in; `virtual_key()` says which.
 
-    Raises NotAuthenticated (also ExpiredKey, BlockedKey), DatabaseUnavailable.
+    Raises NotAuthenticated (also ExpiredKey, BlockedKey), NotAllowed (a route that the key does not have; somebody who
+    only reads, where something `changes`), DatabaseUnavailable.
     """
     token = secret_of_request()
-    g.virtual_key = None if callers.is_master(token, gateway().settings.master_key) else callers.identify(token)
+    g.caller = None if callers.is_master(token, gateway().settings.master_key) else callers.identify(token)
+    if g.caller is not None:
+        routes_allowed.check_route(g.caller, request.path, changes=changes)
+        if changes and g.caller.role in rights.VIEWERS:
+            raise NotAllowed(f"The role {g.caller.role} changes nothing.")
+    admin = g.caller is None or g.caller.role in rights.ADMIN_ROLES
+    g.virtual_key = None if admin else g.caller
 
 
-def require_master() -> None:
-    """Lets the master key in. Raises NotAuthenticated for an unknown key, NotAllowed for a virtual key."""
-    require_caller()
+def require_admin(*, changes: bool) -> None:
+    """Lets the master key in, and keys of admins; of those who only read, where nothing `changes`.
+
+    Raises NotAuthenticated for an unknown key, NotAllowed for everybody else.
+    """
+    require_caller(changes=changes)
     if g.virtual_key is not None:
-        raise NotAllowed("This route is for the master key. A virtual key can only read its own info.")
+        raise NotAllowed("This route is for admins: the master key, or a key of a user with the role proxy_admin.")
 
 
 def virtual_key() -> Caller | None:
-    """The virtual key that asks, or None where it is the master key."""
+    """The virtual key that asks and gets nothing but its own; None where an admin asks, who gets everything."""
     return cast("Caller | None", g.virtual_key)
+
+
+def admin_key() -> Caller | None:
+    """The virtual key of the admin who asks; None where it is the master key."""
+    return cast("Caller | None", g.caller)
+
+
+def rights_of_asker() -> Rights | None:
+    """What the virtual key that asks may manage; None where an admin asks. Raises DatabaseUnavailable."""
+    caller = virtual_key()
+    return None if caller is None else rights.of(caller)
 
 
 def asker() -> str:
     """Who asks, as `created_by` says it: "master", or the user, or a key that is nobody's."""
-    caller = virtual_key()
+    caller = admin_key()
     return "master" if caller is None else caller.user_id or caller.key_id
 
 
@@ -65,6 +87,7 @@ class AdminBlueprint(Blueprint):
         """As flask-smorest's Blueprint."""
         super().__init__(*args, **options)
         self._open: set[str] = set()
+        self._reading: set[str] = set()
         self.before_request(self._guard)
         self._prepare_doc_cbks.append(self._document_guard)
 
@@ -77,11 +100,22 @@ class AdminBlueprint(Blueprint):
 
         return decorate
 
+    def reads(self) -> Decorator:
+        """The view changes nothing although it is no GET."""
+
+        def decorate(view: View) -> View:
+            self._reading.add(view.__name__)
+            return view
+
+        return decorate
+
     def _guard(self) -> None:
-        if (request.endpoint or "").rpartition(".")[2] in self._open:
-            require_caller()
+        view = getattr(current_app.view_functions.get(request.endpoint or ""), "__name__", "")
+        changes = request.method not in {"GET", "HEAD", "OPTIONS"} and view not in self._reading
+        if view in self._open:
+            require_caller(changes=changes)
         else:
-            require_master()
+            require_admin(changes=changes)
 
     @staticmethod
     def _document_guard(doc: dict[str, Any], _info: dict[str, Any], **_options: Any) -> dict[str, Any]:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from marshmallow import EXCLUDE, ValidationError, fields, validate
 from marshmallow import Schema as AnswerSchema
 
 from app import durations
-from app.access import keys, rotation, routes_allowed
+from app.access import keys, rights, rotation, routes_allowed
 from app.api import shown
 from app.api.base import Schema
 from app.api.fields import Count, Flag, Names, Text, lifetime
-from app.api.guards import AdminBlueprint, asker, gateway, refuse_master_key, virtual_key
+from app.api.guards import (
+    AdminBlueprint,
+    admin_key,
+    asker,
+    gateway,
+    refuse_master_key,
+    rights_of_asker,
+    virtual_key,
+)
 from app.api.schemas import NOT_YET_OF_KEYS, KeySchema, LimitsSchema, PageSchema, says
 from app.errors import BadRequest, NotAllowed
 from app.models import VirtualKey, now
@@ -215,6 +224,7 @@ class KeyListSchema(AnswerSchema):
 
 
 @blueprint.route("/generate", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(NewKeySchema, example={"duration": "20m", "max_parallel_requests": 1})
 @blueprint.answers(MadeKeySchema)
 @blueprint.errors(400, 409)
@@ -224,7 +234,7 @@ def generate(given: dict[str, Any]) -> dict[str, Any]:
     A user_id that nobody has yet gets a user without limits of its own.
     """
     refuse_master_key(given.get("key"))
-    return _made(keys.generate(given, asker()))
+    return _made(keys.generate(_granted(None, given), asker()))
 
 
 @blueprint.route("/service-account/generate", methods=["POST"])
@@ -239,6 +249,7 @@ def generate_service_account(given: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/<path:key>/regenerate", methods=["POST"], endpoint="regenerate_one")
 @blueprint.route("/regenerate", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(RegenerateSchema, example={"key": "sk-...", "grace_period": "24h"})
 @blueprint.arguments(IdempotencySchema, location="headers")
 @blueprint.answers(MadeKeySchema)
@@ -261,7 +272,21 @@ def regenerate(given: dict[str, Any], headers: dict[str, Any], key: str | None =
         secret=wanted,
         master_key=gateway().settings.master_key,
     )
-    return _made(rotation.regenerate(rotation.find(reference), wish, given))
+    found = rotation.find(reference)
+    return _made(rotation.regenerate(found, wish, _granted(found, given)))
+
+
+def _granted(row: VirtualKey | None, given: dict[str, Any]) -> dict[str, Any]:
+    """The fields that whoever asks may set on a new key (None), or on one that is there. Raises NotAllowed."""
+    asking = rights_of_asker()
+    if asking is not None:
+        if row is not None:
+            asking.check_manages(row)
+        return asking.check_grant(row, given)
+    user_id = given.get("user_id", None if row is None else row.user_id)
+    if admin_key() is not None:
+        rights.check_admins_grant(admin_key(), rights.role_of(user_id), row, given)
+    return given
 
 
 def _made(new: keys.NewKey) -> dict[str, Any]:
@@ -269,6 +294,7 @@ def _made(new: keys.NewKey) -> dict[str, Any]:
 
 
 @blueprint.route("/update", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(ChangedKeySchema, example={"key": "sk-...", "max_budget": 5})
 @blueprint.answers(KeySchema)
 @blueprint.errors(400, 404, 409)
@@ -281,10 +307,12 @@ def update(given: dict[str, Any]) -> dict[str, Any]:
     reference, alias = given.pop("key", None), given.get("key_alias")
     if reference is None and alias is None:
         raise BadRequest("Say which key: key, or key_alias.", param="key")
-    return shown.key(keys.change(keys.find(reference, alias=alias), given))
+    found = keys.find(reference, alias=alias)
+    return shown.key(keys.change(found, _granted(found, given)))
 
 
 @blueprint.route("/delete", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(DeletedKeysSchema, example={"keys": ["sk-..."]})
 @blueprint.answers(KeysGoneSchema)
 @blueprint.errors(400, 404)
@@ -297,6 +325,7 @@ def delete(given: dict[str, Any]) -> dict[str, Any]:
     found += [keys.find(alias=alias) for alias in given.get("key_aliases") or []]
     if not found:
         raise BadRequest("Say which keys: keys, or key_aliases.", param="keys")
+    _check_manages(found)
     keys.delete(found)
     return {"deleted_keys": list(dict.fromkeys(row.token for row in found))}
 
@@ -309,40 +338,47 @@ def delete(given: dict[str, Any]) -> dict[str, Any]:
 def info(given: dict[str, Any]) -> dict[str, Any]:
     """Show a key, with spend, budget and status.
 
-    A virtual key sees itself and no other.
+    Without `key` the one that asks. A virtual key sees its user's keys, and a team's admin those of the team.
     """
-    reference, asking = given.get("key"), virtual_key()
+    reference, asking = given.get("key"), rights_of_asker()
     if asking is not None:
-        reference = reference or asking.token
-        if keys.token_of(reference) != asking.token:
-            raise NotAllowed("A virtual key can only read its own info.", param="key")
+        reference = reference or asking.key.token
     if reference is None:
         raise BadRequest("Say which key: key.", param="key")
     row = keys.find(reference)
+    if asking is not None:
+        asking.check_sees(row)
     return {"key": row.token, "info": shown.key(row)}
 
 
 @blueprint.route("/list")
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(KeyListQuerySchema, location="query")
 @blueprint.answers(KeyListSchema)
 @blueprint.errors(400)
 def list_keys(given: dict[str, Any]) -> dict[str, Any]:
-    """List keys."""
+    """List keys. A virtual key sees its user's."""
     page, size = given["page"], given["size"]
-    rows, total = keys.listed(
-        page=page, size=size, user_id=given.get("user_id"), token=given.get("key_hash"), alias=given.get("key_alias")
-    )
+    user_id, token, asking = given.get("user_id"), given.get("key_hash"), virtual_key()
+    if asking is not None:
+        if user_id not in (None, asking.user_id):
+            raise NotAllowed("A virtual key can only list its own user's keys.", param="user_id")
+        user_id = asking.user_id
+        token = token if user_id is not None else asking.token
+    rows, total = keys.listed(page=page, size=size, user_id=user_id, token=token, alias=given.get("key_alias"))
     whole = given["return_full_object"]
     listed = KeySchema(many=True).dump(shown.keys(rows)) if whole else [row.token for row in rows]
     return {"keys": listed, "total_count": total, "current_page": page, "total_pages": -(-total // size)}
 
 
 @blueprint.route("/block", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(KeyReferenceSchema, example={"key": "sk-..."})
 @blueprint.answers(KeySchema)
 @blueprint.errors(400, 404)
 def block(given: dict[str, Any]) -> dict[str, Any]:
     """Block a key, from its next call on."""
+    _check_manages([keys.find(given["key"])])
     return shown.key(_blocked(given["key"], blocked=True))
 
 
@@ -356,6 +392,13 @@ def unblock(given: dict[str, Any]) -> dict[str, Any]:
     A key that is revoked because a budget is spent stays revoked.
     """
     return shown.key(_blocked(given["key"], blocked=False))
+
+
+def _check_manages(found: Sequence[VirtualKey]) -> None:
+    asking = rights_of_asker()
+    if asking is not None:
+        for row in found:
+            asking.check_manages(row)
 
 
 def _blocked(reference: str, *, blocked: bool) -> VirtualKey:

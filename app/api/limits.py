@@ -107,27 +107,31 @@ class ExplanationSchema(AnswerSchema):
     meters = fields.List(fields.Nested(OpinionSchema), metadata=says("What each limited meter on its path says."))
 
 
-@blueprint.route("/gateway", endpoint="of_gateway", defaults={"kind": meter_names.GATEWAY})
+@blueprint.route("/gateway")
+@blueprint.answers(PathSchema)
+def show_gateway() -> dict[str, Any]:
+    """Show the whole gateway's limits with its live numbers."""
+    return {"kind": meter_names.GATEWAY, "id": None, "meters": [shown(one) for one in live(None)]}
+
+
 @blueprint.route("/<any(key, user, team, team_member, customer):kind>/<path:reference>")
 @blueprint.open_to_virtual_keys()
 @blueprint.answers(PathSchema)
 @blueprint.errors(404)
-def show(kind: str, reference: str | None = None) -> dict[str, Any]:
+def show(kind: str, reference: str) -> dict[str, Any]:
     """Show every meter on a path with its live numbers.
 
     A key by itself or its hash, everybody else by id; a team's member as `team_id/user_id`. Of a key all meters that
     its calls count in, of others their own and the gateway's. A virtual key sees its own path and its user's.
     """
-    row = None if reference is None else find(kind, reference)
+    row = find(kind, reference)
     check_own(row)
-    return {
-        "kind": kind,
-        "id": None if row is None else path.meter_of(row).partition(":")[2],
-        "meters": [shown(one) for one in live(row)],
-    }
+    meters = [shown(one) for one in live(row)]
+    return {"kind": kind, "id": path.meter_of(row).partition(":")[2], "meters": meters}
 
 
 @blueprint.route("/explain", methods=["POST"])
+@blueprint.reads()
 @blueprint.open_to_virtual_keys()
 @blueprint.arguments(CallSchema)
 @blueprint.answers(ExplanationSchema)

@@ -9,11 +9,12 @@ from marshmallow import ValidationError
 
 from app.access import members, teams
 from app.access.members import NewMember
+from app.access.rights import Rights
 from app.api import shown
 from app.api import team_bodies as bodies
-from app.api.guards import AdminBlueprint
+from app.api.guards import AdminBlueprint, rights_of_asker
 from app.errors import BadRequest
-from app.models import Team, TeamMember
+from app.models import Team, TeamMember, VirtualKey
 
 blueprint = AdminBlueprint(
     "Teams", __name__, description="Teams: limits over all keys of a team, and over each member's keys of it."
@@ -55,17 +56,25 @@ def patch(given: dict[str, Any], team_id: str) -> dict[str, Any]:
 
 
 @blueprint.route("/team/info")
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(bodies.TeamReferenceSchema, location="query")
 @blueprint.answers(bodies.TeamInfoSchema)
 @blueprint.errors(400, 404)
 def info(given: dict[str, Any]) -> dict[str, Any]:
-    """Show a team with its keys and members."""
+    """Show a team with its keys and members.
+
+    To its members as well; only the team's admins see others' keys.
+    """
+    asking = rights_of_asker()
+    if asking is not None:
+        asking.check_in_team(given["team_id"])
     row = teams.find(given["team_id"])
+    keys = [key for key in teams.keys_of(row.team_id) if asking is None or _sees(asking, key)]
     memberships = teams.members_of([row.team_id])
     return {
         "team_id": row.team_id,
         "team_info": _shown([row])[0],
-        "keys": shown.keys(teams.keys_of(row.team_id)),
+        "keys": shown.keys(keys),
         "team_memberships": shown.rows(memberships),
     }
 
@@ -160,11 +169,13 @@ def delete_models(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/team/member_add", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(bodies.NewMembersSchema, example={"team_id": "blue", "member": {"user_id": "ada", "role": "user"}})
 @blueprint.answers(bodies.AddedMembersSchema)
 @blueprint.errors(400, 404)
 def add_member(given: dict[str, Any]) -> dict[str, Any]:
     """Add one member, or several, with the same limits for each."""
+    _check_admin(given["team_id"])
     member = given.pop("member")
     many = member if isinstance(member, list) else [member]
     try:
@@ -175,31 +186,47 @@ def add_member(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/team/bulk_member_add", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(bodies.ManyMembersSchema, example={"team_id": "blue", "members": [{"user_id": "ada"}]})
 @blueprint.answers(bodies.AddedMembersSchema)
 @blueprint.errors(400, 404)
 def add_members(given: dict[str, Any]) -> dict[str, Any]:
     """Add members, all of them or none, with the same limits for each."""
+    _check_admin(given["team_id"])
     return _added(given, given.pop("members"))
 
 
 @blueprint.route("/team/member_update", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(bodies.ChangedMemberSchema, example={"team_id": "blue", "user_id": "ada", "max_budget_in_team": 5})
 @blueprint.answers(bodies.MembershipSchema)
 @blueprint.errors(400, 404)
 def update_member(given: dict[str, Any]) -> dict[str, Any]:
     """Change a member's role or limits. Only the fields that are sent are changed; null clears one."""
+    _check_admin(given["team_id"])
     return shown.row(members.change(*_reference(given), given))
 
 
 @blueprint.route("/team/member_delete", methods=["POST"])
+@blueprint.open_to_virtual_keys()
 @blueprint.arguments(bodies.MemberReferenceSchema, example={"team_id": "blue", "user_id": "ada"})
 @blueprint.answers(bodies.TeamSchema)
 @blueprint.errors(400, 404)
 def delete_member(given: dict[str, Any]) -> dict[str, Any]:
     """Take a member out of a team, and delete the member's keys of that team."""
+    _check_admin(given["team_id"])
     gone = members.remove(*_reference(given))
     return _shown([teams.find(gone.team_id)])[0]
+
+
+def _check_admin(team_id: str) -> None:
+    asking = rights_of_asker()
+    if asking is not None:
+        asking.check_in_team(team_id, as_admin=True)
+
+
+def _sees(asking: Rights, key: VirtualKey) -> bool:
+    return key.user_id == asking.caller.user_id or asking.teams.get(key.team_id or "") == "admin"
 
 
 def _reference(given: dict[str, Any]) -> tuple[str, str | None, str | None]:

@@ -6,13 +6,13 @@ from typing import Any
 
 from flask import Response, jsonify
 from marshmallow import Schema as AnswerSchema
-from marshmallow import ValidationError, fields, validate, validates
+from marshmallow import fields, validate
 
-from app.access import keys, people
+from app.access import keys, people, rights
 from app.api import shown
 from app.api.base import Schema
 from app.api.fields import Count, Email, Flag, Moment, Text, lifetime
-from app.api.guards import AdminBlueprint, refuse_master_key, virtual_key
+from app.api.guards import AdminBlueprint, admin_key, refuse_master_key, virtual_key
 from app.api.schemas import NOT_YET_OF_USERS, KeySchema, LimitsSchema, PageSchema, UserSchema, says
 from app.errors import BadRequest, NotAllowed, NotFound
 
@@ -23,7 +23,6 @@ blueprint = AdminBlueprint(
     description="The people whose budgets and limits are kept, over all their keys.",
 )
 
-ROLE = "internal_user"
 MOST_PER_PAGE = 100
 LONGEST_LIST = 10_000
 
@@ -38,13 +37,14 @@ class UserFieldsSchema(LimitsSchema):
         longest=320, allow_none=True, metadata=says("The user's e-mail address; each belongs to one user.")
     )
     user_alias = Text(allow_none=True, metadata=says("A name for people."))
-    user_role = fields.String(allow_none=True, metadata=says("Only `internal_user`, the default, is supported yet."))
-
-    @validates("user_role")
-    def check_role(self, role: str | None, **_options: object) -> None:
-        """Roles decide who may do what: none is taken that would not."""
-        if role not in (None, ROLE):
-            raise ValidationError(f"Only {ROLE} is supported yet.")
+    user_role = fields.String(
+        allow_none=True,
+        validate=validate.OneOf(list(rights.ROLES)),
+        metadata=says(
+            "`proxy_admin` administrates everything with own keys, `proxy_admin_viewer` reads everything, "
+            "`internal_user` (the default) manages own keys, `internal_user_viewer` reads what is their own."
+        ),
+    )
 
 
 class NewUserSchema(UserFieldsSchema):
@@ -142,6 +142,7 @@ def new(given: dict[str, Any]) -> dict[str, Any]:
     key's.
     """
     refuse_master_key(given.get("key"))
+    rights.check_admins_grant(admin_key(), given.get("user_role"), None, {})
     user, made = people.create(given)
     if made is None:
         return shown.row(
@@ -173,6 +174,7 @@ def update(given: dict[str, Any]) -> dict[str, Any]:
     if user_id is None and email is None:
         raise BadRequest("Say which user: user_id, or user_email.", param="user_id")
     found = people.find(user_id, email=email)
+    rights.check_admins_grant(admin_key(), given.get("user_role"), None, {})
     user = people.change(found, given, shown.has_room)
     return {"user_id": user.user_id, "data": shown.row(user)}
 

@@ -84,7 +84,7 @@ def test_unset_fields_of_other_gateways_are_harmless(admin: Ask) -> None:
         ("strict", "yes"),
         ("key", "not-a-key-of-ours"),
         ("key", "sk-short"),
-        ("user_role", "proxy_admin"),
+        ("user_role", "boss"),
         ("user_email", "ada"),
     ],
 )
