@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -26,7 +27,7 @@ _OURS = {
     "model_list": "model_name litellm_params model_info",
     "litellm_params": "model api_base api_key api_version mock_response timeout input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
-    "model_info": "id base_model access_groups max_input_tokens max_output_tokens input_cost_per_token"
+    "model_info": "id base_model mode access_groups max_input_tokens max_output_tokens input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "general_settings": "master_key database_url unpriced abandoned on_disconnect budget_wait max_request_size_mb"
     " maximum_spend_logs_retention_period gateway_limits global_max_parallel_requests user_header_name"
@@ -47,7 +48,7 @@ _LITELLM = {
     "litellm_params": "organization rpm tpm max_parallel_requests stream_timeout max_retries weight order tags"
     " input_cost_per_second output_cost_per_second cooldown_time max_budget budget_duration use_in_pass_through"
     " extra_headers drop_params max_tokens temperature",
-    "model_info": "mode supported_environments health_check_model health_check_timeout max_tokens"
+    "model_info": "supported_environments health_check_model health_check_timeout max_tokens"
     " input_cost_per_second output_cost_per_second litellm_provider supports_function_calling supports_vision",
     "general_settings": "database_connection_pool_limit database_connection_timeout database_socket_timeout"
     " store_model_in_db proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time proxy_batch_write_at"
@@ -96,6 +97,14 @@ class Notes:
         """One line about one place in the file; an empty path is the file itself."""
         self.problems.append(f"{self.file}: {path}: {text}" if path else f"{self.file}: {text}")
 
+    def unknown(self, path: str, hint: str) -> None:
+        """Note a name that nobody knows; `hint` says which name was probably meant."""
+        self.problem(path, f"unknown name, {hint}")
+
+    def without_effect(self, path: str, _value: object) -> None:
+        """Note one of LiteLLM's names that does nothing here."""
+        self.unsupported[re.sub(r"\[\d+\]", "[]", path)] = None
+
     def all_warnings(self) -> tuple[str, ...]:
         """List the warnings, with all names of LiteLLM's that have no effect here on one line."""
         if not self.unsupported:
@@ -120,9 +129,9 @@ class Section:
         """Every name is one of ours or one of LiteLLM's."""
         for name in self.values:
             if name in LITELLM[self.kind]:
-                self.notes.unsupported[re.sub(r"\[\d+\]", "[]", self.at(name))] = None
+                self.notes.without_effect(self.at(name), self.values[name])
             elif name not in OURS[self.kind]:
-                self.notes.problem(self.at(name), f"unknown name, {_nearest(str(name), self.kind)}")
+                self.notes.unknown(self.at(name), _nearest(str(name), self.kind))
 
     def at(self, name: object) -> str:
         """Give the path of one of its values."""
@@ -338,3 +347,12 @@ def _nearest(name: str, kind: str) -> str:
     if homes := [other for other, names in OURS.items() if name in names]:
         return f"it belongs in {homes[0]}"
     return f"known here: {', '.join(OURS[kind])}" if OURS[kind] else "nothing of that name is known here"
+
+
+def is_address(url: str, *schemes: str) -> bool:
+    """Tell whether a URL has one of the schemes, a host, and a port that is a number if it has one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-import itertools
-import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from app import config_file, durations, money
-from app.config_file import Notes, Section
+from app import config_file, durations, model_list, money
+from app.config_file import Notes, Section, is_address, referred
 from app.errors import SettingsError
+from app.model_list import Deployment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,22 +21,11 @@ if TYPE_CHECKING:
 
 SHORTEST_MASTER_KEY = 16
 SHORTEST_WEBHOOK_SECRET = 16
-LONGEST_ID = 64
-MOST_TOKENS = 1_000_000_000
-COSTS = [name for name in config_file.OURS["litellm_params"] if "_cost" in name]
+SHORTEST_ENCRYPTION_KEY = 16
 
 RETENTION = "maximum_spend_logs_retention_period"
 # A row is what keeps its call from being booked again, so none goes while the call's event may still be on its way.
 SHORTEST_RETENTION = 86_400
-
-# No model costs a hundredth of this; a price per million tokens, put in by mistake, is nearly always above it.
-DEAREST_TOKEN = Decimal("0.01")
-
-# What a deployment is called with where it does not say; LiteLLM reads the same variables.
-API_DEFAULTS = {
-    "openai": {"api_key": "os.environ/OPENAI_API_KEY"},
-    "azure": {"api_key": "os.environ/AZURE_API_KEY", "api_base": "os.environ/AZURE_API_BASE"},
-}
 
 CHOICES = {
     "unpriced": ("refuse", "allow"),
@@ -57,35 +43,6 @@ ENCODED = "special characters in its password percent-encoded"
 WEBHOOK_PREFIX = "whsec_"
 WEBHOOK_KEY_BYTES = range(24, 65)
 MOST_PERCENT = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """One entry of model_list: a provider's model that answers under a name of ours.
-
-    `provider` is who is called ("openai", "azure", "mock"), `price_provider` whose prices count, for a mock as well.
-    Costs are dollars per token. `off` says why it cannot be used ("AZURE_API_KEY is not set"), or is None.
-    """
-
-    id: str
-    model_name: str
-    provider: str
-    model: str
-    price_provider: str = "openai"
-    api_base: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    api_version: str | None = None
-    mock_response: str | None = None
-    timeout: float | None = None
-    base_model: str | None = None
-    access_groups: tuple[str, ...] = ()
-    max_input_tokens: int | None = None
-    max_output_tokens: int | None = None
-    input_cost_per_token: Decimal | None = None
-    output_cost_per_token: Decimal | None = None
-    cache_read_input_token_cost: Decimal | None = None
-    cache_creation_input_token_cost: Decimal | None = None
-    off: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +74,15 @@ class Settings:
     `customer_header` is the header that names the customer of a call; with `create_customers` a new name becomes a
     customer on first sight, with the budget template `customer_template`. Webhooks go to `webhook_url` (None: there are
     none), signed with `webhook_key`. `alert_thresholds` are percentages, for budgets that do not state their own.
+    `encryption_keys` are the secrets of stored credentials: the first encrypts, all decrypt; the master key does both
+    where there is none. `provider_keys` are the variables that stored deployments may take their key from.
     """
 
     master_key: str = field(repr=False)
     database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(default=(), repr=False)
+    provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     deployments: tuple[Deployment, ...] = ()
     unpriced: str = "refuse"
     abandoned: str = "held"
@@ -161,6 +122,8 @@ def load(environ: Mapping[str, str], directory: Path) -> Settings:
     changed["master_key"] = _master_key(general)
     changed["database_url"] = _database_url(general, directory)
     changed["redis_url"] = _redis_url(notes)
+    changed["encryption_keys"] = _encryption_keys(notes)
+    changed["provider_keys"] = _provider_keys(environ)
     for path, variable in config.unset.items():
         notes.problem(path, f"{variable} is not set in the environment")
     if notes.problems:
@@ -184,105 +147,11 @@ def _deployments(config: Section, notes: Notes) -> tuple[Deployment, ...]:
     found: list[Deployment] = []
     ids: dict[str, str] = {}
     for entry in config.sections("model_list"):
-        if deployment := _deployment(entry, ids):
+        if deployment := model_list.read(entry, ids, model_list.API_DEFAULTS):
             found.append(deployment)
-        if off := _are_not_set(entry.unset):
+        if off := model_list.are_not_set(entry.unset):
             notes.warnings.append(f"{notes.file}: {entry.path} ({entry.values.get('model_name')}) is off: {off}")
     return tuple(found)
-
-
-def _deployment(entry: Section, ids: dict[str, str]) -> Deployment | None:
-    """Read one entry; None where it has no name or no model. `ids` is where each id was found, and grows by one."""
-    params, info = entry.section("litellm_params"), entry.section("model_info")
-    model_name = entry.name("model_name", 'a string like "gpt-4o"', required=True)
-    mock_response = params.text("mock_response", 'a string like "Hello"')
-    named, model = _provider_and_model(params, mocked=mock_response is not None)
-    rest: dict[str, Any] = {
-        "timeout": _timeout(params),
-        "base_model": info.name("base_model", 'a string like "gpt-4o"'),
-        "access_groups": info.names("access_groups", 'a list like ["beta-models"]'),
-        "max_input_tokens": info.whole("max_input_tokens", least=1, most=MOST_TOKENS),
-        "max_output_tokens": info.whole("max_output_tokens", least=1, most=MOST_TOKENS),
-    }
-    rest |= _costs(params, info)
-    # A mock calls nobody, so it works where the variables of its address and key are not set.
-    rest |= {} if mock_response is not None else _api(params, named)
-    if model_name is None or model is None:
-        return None
-    return Deployment(
-        id=_identity(entry, params, info, ids),
-        model_name=model_name,
-        provider=named if mock_response is None else "mock",
-        model=model,
-        price_provider=named,
-        mock_response=mock_response,
-        off=_are_not_set(entry.unset),
-        **rest,
-    )
-
-
-def _provider_and_model(params: Section, *, mocked: bool) -> tuple[str, str | None]:
-    """("openai/gpt-4o") -> ("openai", "gpt-4o"). A mock may name any provider: only its prices count."""
-    text = params.name("model", 'a string like "openai/gpt-4o"', required=True)
-    if text is None:
-        return "openai", None
-    provider, model = text.split("/", 1) if "/" in text else ("openai", text)
-    if model and (provider in API_DEFAULTS or (mocked and provider)):
-        return provider, model
-    known = " or ".join(f'"{name}/<model>"' for name in API_DEFAULTS)
-    params.wrong("model", text, f'{known}; a server that speaks OpenAI\'s format is "openai/{text}" with its api_base')
-    return "openai", None
-
-
-def _api(params: Section, provider: str) -> dict[str, str | None]:
-    """Read where to call and with which key. The key for OpenAI itself is never sent to another address by default."""
-    elsewhere = provider == "openai" and params.values.get("api_base") is not None
-    defaults = {} if elsewhere else API_DEFAULTS[provider]
-    base = params.text("api_base", 'an address like "https://…"', default=defaults.get("api_base"))
-    if base is not None and not _is_address(base, "http", "https"):
-        params.wrong("api_base", base, 'an address like "https://…"', secret="@" in base)
-    return {
-        "api_base": base,
-        "api_key": params.text("api_key", "a string", default=defaults.get("api_key"), secret=True),
-        "api_version": params.text("api_version", 'a string like "2024-10-21"'),
-    }
-
-
-def _costs(params: Section, info: Section) -> dict[str, Decimal | None]:
-    """Read dollars per token. They may stand in either section; litellm_params win."""
-    expected = f"dollars per token, from 0 to {DEAREST_TOKEN}; is this per million?"
-    found: dict[str, Decimal | None] = dict.fromkeys(COSTS)
-    for section, kind in itertools.product((info, params), COSTS):
-        if (cost := section.number(kind, expected, least=0, most=DEAREST_TOKEN)) is not None:
-            found[kind] = cost
-    return found
-
-
-def _identity(entry: Section, params: Section, info: Section, ids: dict[str, str]) -> str:
-    """Take the id that the entry gives itself, or make one of all it says but its secrets: it outlives restarts."""
-    given = info.name("id", 'a string like "azure-eu-1"', longest=LONGEST_ID)
-    if given is not None:
-        if given in ids:
-            info.wrong("id", given, f"an id of its own; {ids[given]} has this one")
-        ids[given] = entry.path
-        return given
-    said = {
-        name: value
-        for name, value in params.values.items()
-        if name in config_file.OURS["litellm_params"] and (name != "api_key" or config_file.referred(value))
-    }
-    text = json.dumps([entry.values.get("model_name"), said], sort_keys=True, default=str)
-    # Entries that differ in their secrets only (two accounts of one provider) are told apart by their order.
-    digests = (sha256(f"{number}:{text}".encode()).hexdigest()[:16] for number in itertools.count())
-    identity = next(digest for digest in digests if digest not in ids)
-    ids[identity] = entry.path
-    return identity
-
-
-def _are_not_set(unset: Mapping[str, str]) -> str | None:
-    """("AZURE_API_BASE and AZURE_API_KEY are not set"), or None where nothing is missing."""
-    names = " and ".join(dict.fromkeys(unset.values()))
-    return f"{names} {'are' if ' ' in names else 'is'} not set" if names else None
 
 
 def _general(general: Section, router: Section) -> dict[str, Any]:
@@ -300,7 +169,7 @@ def _general(general: Section, router: Section) -> dict[str, Any]:
     if RETENTION in general.values:
         found["ledger_retention"] = _ledger_retention(general)
     found |= _webhooks(general)
-    timeout = _timeout(router)
+    timeout = model_list.timeout(router)
     return found if timeout is None else found | {"timeout": timeout}
 
 
@@ -404,11 +273,6 @@ def _webhook_key(text: str) -> bytes | None:
     return key if len(key) in WEBHOOK_KEY_BYTES else None
 
 
-def _timeout(section: Section) -> float | None:
-    seconds = section.number("timeout", "seconds, from 0.001 to 86400", least=Decimal("0.001"), most=86_400)
-    return None if seconds is None else float(seconds)
-
-
 def _secret(variable: str, general: Section, name: str, expected: str) -> tuple[str | None, str]:
     """Find a value and its place: the environment wins, and the file is then not even looked at."""
     if value := general.notes.environ.get(variable):
@@ -442,7 +306,7 @@ def _database_url(general: Section, directory: Path) -> str:
         return f"sqlite:///{directory / file}"
     if scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
         general.notes.problems.append(f"{place}: got another kind of address, expected {expected}")
-    elif not rest.startswith("/") and not _is_address(f"{scheme}://{rest}", scheme):
+    elif not rest.startswith("/") and not is_address(f"{scheme}://{rest}", scheme):
         general.notes.problems.append(f"{place}: got no host and port that can be read, expected {ENCODED}")
     return f"postgresql+psycopg://{rest}"
 
@@ -450,15 +314,24 @@ def _database_url(general: Section, directory: Path) -> str:
 def _redis_url(notes: Notes) -> str:
     if not (url := notes.environ.get("REDIS_URL", "")):
         notes.problems.append("REDIS_URL: not set, expected redis://… or rediss://…")
-    elif not _is_address(url, "redis", "rediss"):
+    elif not is_address(url, "redis", "rediss"):
         notes.problems.append(f"REDIS_URL: got something else, expected redis://… or rediss://…, {ENCODED}")
     return url
 
 
-def _is_address(url: str, *schemes: str) -> bool:
-    """Tell whether a URL has one of the schemes, a host, and a port that is a number if it has one."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and url.isprintable()
-    except ValueError:
-        return False
+def _encryption_keys(notes: Notes) -> tuple[str, ...]:
+    """Read the secrets that stored credentials are encrypted with, the one that encrypts first."""
+    keys = tuple(key.strip() for key in notes.environ.get("TOLLGATE_ENCRYPTION_KEY", "").split(","))
+    if keys == ("",):
+        return ()
+    if any(len(key) < SHORTEST_ENCRYPTION_KEY for key in keys):
+        expected = f"secrets of {SHORTEST_ENCRYPTION_KEY} or more characters with commas between them"
+        notes.problems.append(f"TOLLGATE_ENCRYPTION_KEY: got something else, expected {expected}")
+    return keys
+
+
+def _provider_keys(environ: Mapping[str, str]) -> dict[str, str]:
+    """Read the variables that stored deployments take their key from where they do not say."""
+    defaults = (reference for found in model_list.STORED_DEFAULTS.values() for reference in found.values())
+    variables = [variable for reference in defaults if (variable := referred(reference))]
+    return {variable: value for variable in variables if (value := environ.get(variable))}

@@ -226,13 +226,13 @@ def test_names_that_only_litellm_reads_are_on_one_line(tmp_path: Path) -> None:
     text = (
         "model_list:\n"
         "- {model_name: a, litellm_params: {model: gpt-4o, api_key: k, rpm: 5}}\n"
-        "- {model_name: b, litellm_params: {model: gpt-4o, api_key: k, rpm: 6}, model_info: {mode: chat}}\n"
+        "- {model_name: b, litellm_params: {model: gpt-4o, api_key: k, rpm: 6}, model_info: {supports_vision: true}}\n"
         "litellm_settings: {drop_params: true}\nrouter_settings: {num_retries: 3}\nenvironment_variables: {A: b}\n"
     )
 
     line = (
         "config.yaml: not supported yet and without effect: environment_variables, model_list[].litellm_params.rpm, "
-        "model_list[].model_info.mode, litellm_settings.drop_params, router_settings.num_retries"
+        "model_list[].model_info.supports_vision, litellm_settings.drop_params, router_settings.num_retries"
     )
     assert loaded(tmp_path, text).warnings == (line,)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsError
-from app.settings import Deployment, Settings, load
+from app.model_list import Deployment
+from app.settings import Settings, load
 
 MASTER_KEY = "sk-master-1234567890"
 ENVIRON = {"TOLLGATE_MASTER_KEY": MASTER_KEY, "REDIS_URL": "redis://localhost:6379/0"}

@@ -14,7 +14,7 @@ from app.api.guards import AdminBlueprint, gateway
 from app.api.schemas import says
 from app.errors import NotFound
 from app.gateway.offers import offer
-from app.settings import Deployment
+from app.model_list import Deployment
 
 blueprint = AdminBlueprint("Models", __name__, description="The models of config.yaml.")
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from app.ledger.pricing import Price, estimate, max_output_tokens, price_for
+from app.model_list import Deployment
 from app.providers import PROVIDERS
 from app.providers.base import LocalProvider, Provider, Target
-from app.settings import Deployment
 
 # Routes that generate text; all others are paid by their input alone.
 GENERATING = frozenset({"chat/completions", "completions"})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.settings import Deployment, Settings
+from app.model_list import Deployment
+from app.settings import Settings
 
 JSON = "-H 'Content-Type: application/json'"
 

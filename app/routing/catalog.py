@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
-from app.settings import Deployment
+from app.model_list import Deployment
 
 
 class _Wildcard(NamedTuple):

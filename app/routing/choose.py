@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from app.settings import Deployment
+from app.model_list import Deployment
 
 
 def order(group: tuple[Deployment, ...], rng: random.Random) -> list[Deployment]:

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 from app import create_app
-from app.settings import Deployment, Settings
+from app.model_list import Deployment
+from app.settings import Settings
 
 NAMED = Deployment(
     id="d1",

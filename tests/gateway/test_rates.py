@@ -11,7 +11,7 @@ from app.gateway import rates
 from app.gateway.asked import Asked, Request, parse
 from app.gateway.offers import Offer, offer
 from app.limits.meters import Meter, Tokens
-from app.settings import Deployment
+from app.model_list import Deployment
 
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 INPUT = -(-len(orjson.dumps(HELLO)) // 4)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.local import banner
-from app.settings import Deployment
+from app.model_list import Deployment
 from tests.services.settings import MOCK, settings_for
 
 OPENAI = Deployment(id="1", model_name="gpt-4o", provider="openai", model="gpt-4o")

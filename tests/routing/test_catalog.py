@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.model_list import Deployment
 from app.routing.catalog import Catalog
-from app.settings import Deployment
 
 
 def entry(name: str, model: str = "gpt-4o", **fields: object) -> Deployment:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+from app.model_list import Deployment
 from app.routing.choose import order
-from app.settings import Deployment
 
 GROUP = tuple(
     Deployment(id=name, model_name="m", provider="openai", model="m", price_provider="openai") for name in "abc"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.settings import Deployment, Settings
+from app.model_list import Deployment
+from app.settings import Settings
 
 MOCK = Deployment(
     id="mock-gpt-4o", model_name="mock-gpt-4o", provider="mock", model="gpt-4o", mock_response="Hello from the mock."
