@@ -1,19 +1,21 @@
-"""Commands: `flask --app app reconcile`."""
+"""Commands: `flask --app app reconcile` and `flask --app app encrypt-credentials`."""
 
 from __future__ import annotations
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from app import books
 from app.errors import Unavailable
+from app.gateway.deployments import StoredDeployments
 from app.limits import holds
 
 
 def init_app(app: Flask) -> None:
     """Registers the commands."""
     app.cli.add_command(reconcile)
+    app.cli.add_command(encrypt_credentials)
 
 
 @click.command()
@@ -34,3 +36,21 @@ def reconcile() -> None:
         raise click.ClickException(error.message) from error
     click.echo("1 difference" if found == 1 else f"{found} differences")
     click.get_current_context().exit(1 if found else 0)
+
+
+@click.command()
+@with_appcontext
+def encrypt_credentials() -> None:
+    """Encrypt the credentials of stored deployments again, with the first key of TOLLGATE_ENCRYPTION_KEY.
+
+    Prints how many there are, and the deployments whose credentials no key opens; ends with 1 if there are such.
+    """
+    stored = StoredDeployments(current_app.extensions["tollgate"].settings)
+    try:
+        done, closed = stored.encrypt_again()
+    except Unavailable as error:
+        raise click.ClickException(error.message) from error
+    for identity in closed:
+        click.echo(f"{identity}: its credentials cannot be decrypted")
+    click.echo("1 deployment encrypted" if done == 1 else f"{done} deployments encrypted")
+    click.get_current_context().exit(1 if closed else 0)

@@ -96,12 +96,25 @@ def make_settings(database_url: str, redis_url: str) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def gateway_app(make_settings: Callable[..., Settings]) -> Iterator[Flask]:
+def make_app(make_settings: Callable[..., Settings]) -> Iterator[Callable[..., Flask]]:
+    """make_app(budget_wait=0) gives an application over this test's database and Valkey; each stands for a process."""
+    apps = []
+
+    def make(**overrides: object) -> Flask:
+        apps.append(create_app(make_settings(**overrides)))
+        return apps[-1]
+
+    yield make
+    for app in apps:
+        app.extensions["tollgate"].close()
+        with app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
+    if apps:
+        redis.client.close()
+
+
+@pytest.fixture
+def gateway_app(make_app: Callable[..., Flask]) -> Flask:
     """The application, with the model mock-gpt-4o."""
-    app = create_app(make_settings())
-    yield app
-    app.extensions["tollgate"].close()
-    redis.client.close()
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+    return make_app()

@@ -22,7 +22,7 @@ FOR_CALLERS: Security = [{MASTER_KEY: []}, {VIRTUAL_KEY: []}]
 
 
 def gateway() -> Gateway:
-    """The one Gateway of the application, which has its settings and its catalog."""
+    """The one Gateway of the application, which has its settings and its models."""
     return cast("Gateway", current_app.extensions["tollgate"])
 
 

@@ -1,81 +1,109 @@
-"""/model/info: the models of config.yaml, what they cost, and which are off."""
+"""/model: deployments, those of config.yaml and stored ones; what they cost, and which are off."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from marshmallow import Schema as AnswerSchema
-from marshmallow import fields
-
-from app.api.base import Schema
-from app.api.fields import Text
 from app.api.guards import AdminBlueprint, gateway
-from app.api.schemas import says
-from app.errors import NotFound
-from app.gateway.offers import offer
+from app.api.model_schemas import (
+    BlockedModelSchema,
+    ChangedModelSchema,
+    DeploymentListSchema,
+    DeploymentPageSchema,
+    MadeDeploymentSchema,
+    MessageSchema,
+    ModelGroupListSchema,
+    ModelGroupQuerySchema,
+    ModelIdSchema,
+    ModelPageQuerySchema,
+    ModelQuerySchema,
+    NewModelSchema,
+)
+from app.api.proxy import usable
+from app.errors import BadRequest, NotFound
+from app.gateway.deployments import StoredDeployments
+from app.gateway.offers import Offer, offer
 from app.model_list import Deployment
+from app.routing.catalog import Catalog
 
-blueprint = AdminBlueprint("Models", __name__, description="The models of config.yaml.")
+blueprint = AdminBlueprint("Models", __name__, description="Deployments: those of config.yaml and stored ones.")
 
 FEMTO_PER_DOLLAR = 10**15
 
 
-class ModelQuerySchema(Schema):
-    """Which model."""
+@blueprint.route("/model/new", methods=["POST"])
+@blueprint.arguments(
+    NewModelSchema,
+    example={"model_name": "gpt-4o", "litellm_params": {"model": "openai/gpt-4o", "api_key": "sk-…"}},
+)
+@blueprint.answers(MadeDeploymentSchema)
+@blueprint.errors(400, 409)
+def new(given: dict[str, Any]) -> dict[str, Any]:
+    """Add a deployment.
 
-    not_yet = frozenset({"healthy_only", "include_team_models", "teamId"})
-
-    litellm_model_id = Text(metadata=says("Only the deployment with this id."))
-
-
-class DeploymentParamsSchema(AnswerSchema):
-    """Where a deployment is. Its keys are not shown."""
-
-    model = fields.String(metadata=says("Provider and model.", example="openai/gpt-4o"))
-    api_base = fields.String(allow_none=True, metadata=says("The provider's address; null: the provider's own."))
-    api_version = fields.String(allow_none=True, metadata=says("Azure's API version."))
-    mock_response = fields.String(
-        allow_none=True, metadata=says("The answer of a model that the gateway plays itself.")
-    )
-    timeout = fields.Float(allow_none=True, metadata=says("Seconds to wait for the provider; null: the default."))
+    It is called from the next request on, in every process. Under a name that is there it shares the calls.
+    """
+    return _made(_stored().create(_filled(given)))
 
 
-class DeploymentDetailsSchema(AnswerSchema):
-    """What a deployment costs and who may use it."""
+@blueprint.route("/model/update", methods=["POST"])
+@blueprint.arguments(ChangedModelSchema, example={"model_info": {"id": "eu-1"}, "litellm_params": {"timeout": 60}})
+@blueprint.answers(MadeDeploymentSchema)
+@blueprint.errors(400, 404)
+def update(given: dict[str, Any]) -> dict[str, Any]:
+    """Change a stored deployment, named by `model_info.id`.
 
-    id = fields.String(metadata=says("The deployment's id, as in the ledger's model_id."))
-    input_cost_per_token = fields.Float(allow_none=True, metadata=says("Dollars for an input token; null: not known."))
-    output_cost_per_token = fields.Float(
-        allow_none=True, metadata=says("Dollars for an output token; null: not known.")
-    )
-    price_source = fields.String(
-        allow_none=True, metadata=says("Where the price is from, with its version; null: there is no price.")
-    )
-    max_input_tokens = fields.Integer(allow_none=True, metadata=says("The most input tokens of a call, if stated."))
-    max_output_tokens = fields.Integer(metadata=says("The most output tokens that a call is reckoned with."))
-    base_model = fields.String(allow_none=True, metadata=says("The model whose price counts, if it is another."))
-    access_groups = fields.List(
-        fields.String(), metadata=says("Names that give access to this model in a models list.")
-    )
-    off = fields.Boolean(metadata=says("Whether the deployment cannot be used."))
-    off_reason = fields.String(
-        allow_none=True, metadata=says("Why it cannot be used.", example="AZURE_API_KEY is not set")
-    )
+    Only what is sent is changed, also inside litellm_params and model_info; null takes a value away.
+    """
+    given = _filled(given)
+    model_id = given["model_info"].get("id")
+    if not isinstance(model_id, str) or not model_id:
+        raise BadRequest("Say which deployment: model_info.id.", param="model_info.id")
+    return _made(_stored().change(model_id, given))
 
 
-class DeploymentSchema(AnswerSchema):
-    """One deployment."""
+@blueprint.route("/model/<path:model_id>/update", methods=["PATCH"])
+@blueprint.arguments(ChangedModelSchema, example={"litellm_params": {"timeout": 60}})
+@blueprint.answers(MadeDeploymentSchema)
+@blueprint.errors(400, 404)
+def patch(given: dict[str, Any], model_id: str) -> dict[str, Any]:
+    """Change a stored deployment.
 
-    model_name = fields.String(metadata=says("The name that callers use. Deployments of one name share its calls."))
-    litellm_params = fields.Nested(DeploymentParamsSchema, metadata=says("Where the deployment is."))
-    model_info = fields.Nested(DeploymentDetailsSchema, metadata=says("What it costs and who may use it."))
+    Only what is sent is changed, also inside litellm_params and model_info; null takes a value away.
+    """
+    given = _filled(given)
+    if given["model_info"].get("id") not in (None, model_id):
+        raise BadRequest("The id of a deployment cannot be changed.", param="model_info.id")
+    return _made(_stored().change(model_id, given))
 
 
-class DeploymentListSchema(AnswerSchema):
-    """All deployments."""
+@blueprint.route("/model/delete", methods=["POST"])
+@blueprint.arguments(ModelIdSchema, example={"id": "eu-1"})
+@blueprint.answers(MessageSchema)
+@blueprint.errors(400, 404)
+def delete(given: dict[str, Any]) -> dict[str, Any]:
+    """Delete a stored deployment, with its credentials."""
+    _stored().delete(given["id"])
+    return {"message": f"Model: {given['id']} deleted successfully"}
 
-    data = fields.List(fields.Nested(DeploymentSchema), metadata=says("The deployments, in the order of config.yaml."))
+
+@blueprint.route("/model/block", methods=["POST"])
+@blueprint.arguments(BlockedModelSchema, example={"model_id": "eu-1"})
+@blueprint.answers(MadeDeploymentSchema)
+@blueprint.errors(400, 404)
+def block(given: dict[str, Any]) -> dict[str, Any]:
+    """Switch a stored deployment off."""
+    return _made(_stored().block(given["model_id"], blocked=True))
+
+
+@blueprint.route("/model/unblock", methods=["POST"])
+@blueprint.arguments(BlockedModelSchema, example={"model_id": "eu-1"})
+@blueprint.answers(MadeDeploymentSchema)
+@blueprint.errors(400, 404)
+def unblock(given: dict[str, Any]) -> dict[str, Any]:
+    """Switch a stored deployment on again."""
+    return _made(_stored().block(given["model_id"], blocked=False))
 
 
 @blueprint.route("/v1/model/info", endpoint="info_v1")
@@ -86,10 +114,91 @@ class DeploymentListSchema(AnswerSchema):
 def info(given: dict[str, Any]) -> dict[str, Any]:
     """List the models with their prices, and say which are off and why."""
     wanted = given.get("litellm_model_id")
-    found = [deployment for deployment in gateway().catalog.all() if wanted in (None, deployment.id)]
+    found = [deployment for deployment in gateway().models.listed().all() if wanted in (None, deployment.id)]
     if wanted is not None and not found:
         raise NotFound("There is no such model.", param="litellm_model_id")
     return {"data": [_shown(deployment) for deployment in found]}
+
+
+@blueprint.route("/v2/model/info")
+@blueprint.arguments(ModelPageQuerySchema, location="query")
+@blueprint.answers(DeploymentPageSchema)
+@blueprint.errors(400)
+def info_by_page(given: dict[str, Any]) -> dict[str, Any]:
+    """List the models page by page."""
+    page, size = given["page"], given["size"]
+    found = [
+        deployment
+        for deployment in gateway().models.listed().all()
+        if given.get("model") in (None, deployment.model_name)
+        and given.get("modelId") in (None, deployment.id)
+        and given.get("search", "").lower() in deployment.model_name.lower()
+    ]
+    shown = [_shown(deployment) for deployment in found[(page - 1) * size : page * size]]
+    total = len(found)
+    return {
+        "data": shown,
+        "total_count": total,
+        "current_page": page,
+        "total_pages": -(-total // size),
+        "size": size,
+    }
+
+
+@blueprint.route("/model_group/info")
+@blueprint.open_to_virtual_keys()
+@blueprint.arguments(ModelGroupQuerySchema, location="query")
+@blueprint.answers(ModelGroupListSchema)
+@blueprint.errors(400, 404)
+def group_info(given: dict[str, Any]) -> dict[str, Any]:
+    """Say what stands behind each model name.
+
+    A virtual key sees the names that it may use.
+    """
+    catalog, wanted = gateway().models.listed(), given.get("model_group")
+    names = [name for name in usable(catalog) if wanted in (None, name)]
+    if wanted is not None and not names:
+        raise NotFound("There is no such model, or this key may not use it.", param="model_group")
+    return {"data": [_group(catalog, name) for name in names]}
+
+
+def _stored() -> StoredDeployments:
+    return gateway().models.stored
+
+
+def _filled(given: dict[str, Any]) -> dict[str, Any]:
+    """A body in which both mappings are there."""
+    return given | {name: given.get(name) or {} for name in ("litellm_params", "model_info")}
+
+
+def _made(deployment: Deployment) -> dict[str, Any]:
+    return {"model_id": deployment.id} | _shown(deployment)
+
+
+def _group(catalog: Catalog, name: str) -> dict[str, Any]:
+    offers = [offer(deployment) for deployment in catalog.group(name)]
+    deployments = [one.deployment for one in offers]
+    inputs, outputs = ([getattr(one.price.base, kind) for one in offers if one.price] for kind in ("input", "output"))
+    return {
+        "model_group": name,
+        "providers": sorted({deployment.price_provider for deployment in deployments}),
+        "deployments": len(offers),
+        "mode": next((deployment.mode for deployment in deployments if deployment.mode), None),
+        "max_input_tokens": max(
+            (deployment.max_input_tokens for deployment in deployments if deployment.max_input_tokens), default=None
+        ),
+        "max_output_tokens": max(one.max_output for one in offers),
+        "input_cost_per_token": _dearest(inputs, offers),
+        "output_cost_per_token": _dearest(outputs, offers),
+        "min_input_cost_per_token": min(inputs) / FEMTO_PER_DOLLAR if inputs else None,
+        "min_output_cost_per_token": min(outputs) / FEMTO_PER_DOLLAR if outputs else None,
+        "access_groups": sorted(catalog.access_groups(name)),
+    }
+
+
+def _dearest(known: list[int], offers: list[Offer]) -> float | None:
+    """Where one price is not known, that may be the dearest."""
+    return max(known) / FEMTO_PER_DOLLAR if len(known) == len(offers) else None
 
 
 def _shown(deployment: Deployment) -> dict[str, Any]:
@@ -105,12 +214,14 @@ def _shown(deployment: Deployment) -> dict[str, Any]:
         },
         "model_info": {
             "id": deployment.id,
+            "db_model": deployment.stored,
             "input_cost_per_token": one.price and one.price.base.input / FEMTO_PER_DOLLAR,
             "output_cost_per_token": one.price and one.price.base.output / FEMTO_PER_DOLLAR,
             "price_source": one.price and one.price.source,
             "max_input_tokens": deployment.max_input_tokens,
             "max_output_tokens": one.max_output,
             "base_model": deployment.base_model,
+            "mode": deployment.mode,
             "access_groups": list(deployment.access_groups),
             "off": deployment.off is not None,
             "off_reason": deployment.off,

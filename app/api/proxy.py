@@ -14,6 +14,7 @@ from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
 from app.errors import NotFound
 from app.gateway.asked import Request
+from app.routing.catalog import Catalog
 
 blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")
 
@@ -119,7 +120,7 @@ def embeddings(model: str | None = None) -> Response:
 @blueprint.errors(401, 503)
 def models() -> dict[str, Any]:
     """The models that this key may use."""
-    return {"data": [{"id": name} for name in _usable()]}
+    return {"data": [{"id": name} for name in _names()]}
 
 
 @blueprint.route("/models/<path:model>")
@@ -129,16 +130,19 @@ def models() -> dict[str, Any]:
 @blueprint.errors(401, 404, 503)
 def model(model: str) -> dict[str, Any]:
     """One model."""
-    if model not in _usable():
+    if model not in _names():
         raise NotFound(f"The model '{model}' does not exist, or this key may not use it.", param="model")
     return {"id": model}
 
 
-def _usable() -> list[str]:
+def _names() -> list[str]:
+    return [name for name in usable(gateway().models.listed()) if "*" not in name]
+
+
+def usable(catalog: Catalog) -> list[str]:
     """Model names that all lists of models on the caller's path allow; the master key may use all."""
-    secret, catalog = secret_of_request(), gateway().catalog
-    names = [name for name in catalog.names() if "*" not in name]
+    secret = secret_of_request()
     if callers.is_master(secret, gateway().settings.master_key):
-        return names
+        return list(catalog.names())
     caller = callers.identify(secret)
-    return [name for name in names if caller.may_use(name, catalog.access_groups(name))]
+    return [name for name in catalog.names() if caller.may_use(name, catalog.access_groups(name))]

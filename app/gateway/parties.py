@@ -12,6 +12,7 @@ from app.access.named_customers import NamedCustomer, NamedCustomers
 from app.access.path import Limits
 from app.errors import ModelNotAllowed, NotFound
 from app.gateway.asked import Asked
+from app.gateway.models import Known, Models
 from app.gateway.offers import Offer, offer
 from app.routing.catalog import Catalog
 from app.routing.choose import order
@@ -33,11 +34,12 @@ class Parties:
     asked: Asked
     offers: Sequence[Offer]
     limits: Sequence[Limits]
+    known: Known
 
     @property
     def policies(self) -> tuple[tuple[str, str], ...]:
-        """Those of the caller and of the customer."""
-        return self.caller.policies + self.customer.policies
+        """Those of the caller, of the customer and of the catalog."""
+        return self.caller.policies + self.customer.policies + self.known.policies
 
     @property
     def tags(self) -> list[str]:
@@ -48,11 +50,11 @@ class Parties:
 class Finder:
     """Finds the parties of calls. A snapshot never refuses before it has been looked at again."""
 
-    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings, models: Models) -> None:
         """Opens no connection."""
         self._callers = Callers(settings.master_key)
         self._customers = NamedCustomers(settings.customer_template, create=settings.create_customers)
-        self._catalog = catalog
+        self._models = models
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
     def caller(self, secret: str) -> Caller:
@@ -66,22 +68,32 @@ class Finder:
         """
         caller = self._callers.find(secret, fresh=fresh)
         try:
-            return self._with(caller, asked, fresh=fresh)
+            return self._among_models(caller, asked, fresh=fresh)
         except (ModelNotAllowed, routes_allowed.RouteNotAllowed):
             if fresh or caller.is_master:
                 raise
-            return self._with(self._callers.find(secret, fresh=True), asked, fresh=True)
+            return self._among_models(self._callers.find(secret, fresh=True), asked, fresh=True)
 
     def imagined(self, caller: Caller, asked: Asked) -> Parties:
         """Everybody, for a call that nobody makes. Raises what `find` raises."""
         caller.check_open()
-        return self._with(caller, asked, fresh=True)
+        return self._among_models(caller, asked, fresh=True)
 
-    def _with(self, caller: Caller, asked: Asked, *, fresh: bool) -> Parties:
+    def _among_models(self, caller: Caller, asked: Asked, *, fresh: bool) -> Parties:
+        known = self._models.again() if fresh else self._models.kept()
+        try:
+            return self._with(caller, asked, known, fresh=fresh)
+        except (ModelNotAllowed, NotFound):
+            looked = self._models.look()
+            if looked is known:
+                raise
+            return self._with(caller, asked, looked, fresh=fresh)
+
+    def _with(self, caller: Caller, asked: Asked, known: Known, *, fresh: bool) -> Parties:
         routes_allowed.check_model_route(caller, asked.route)
         asked = replace(asked, model=caller.aliases.get(asked.model, asked.model))
         customer = NOBODY if asked.end_user is None else self._customers.find(asked.end_user, fresh=fresh)
-        groups = self._catalog.access_groups(asked.model)
+        groups = known.catalog.access_groups(asked.model)
         if not caller.may_use(asked.model, groups) or not customer.may_use(asked.model, groups):
             raise ModelNotAllowed(
                 f"The model '{asked.model}' is not available for this API key, or does not exist. "
@@ -92,13 +104,13 @@ class Finder:
         if customer.limits is not None:
             # The gateway's own stand last.
             limits.insert(-1, customer.limits)
-        return Parties(caller, customer, asked, self._offers(asked.model), limits)
+        return Parties(caller, customer, asked, self._offers(asked.model, known.catalog), limits, known)
 
-    def _offers(self, model: str) -> list[Offer]:
+    def _offers(self, model: str, catalog: Catalog) -> list[Offer]:
         """The deployments behind the name that was asked for. Raises NotFound."""
-        group = self._catalog.group(model)
+        group = catalog.group(model)
         if not group:
             # Why it is off is the admin's to know: GET /model/info says it.
-            state = "does not exist" if self._catalog.off_reason(model) is None else "is switched off"
+            state = "does not exist" if catalog.off_reason(model) is None else "is switched off"
             raise NotFound(f"The model '{model}' {state}.", param="model")
         return [offer(deployment) for deployment in order(group, self._random)]

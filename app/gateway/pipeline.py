@@ -24,11 +24,11 @@ from app.gateway.call import Answered, ClientLeft, NoAnswer, connections, first_
 from app.gateway.explain import Explained, explain
 from app.gateway.finish import FIRST_ERROR_STATUS, Finish
 from app.gateway.inflight import InFlight
+from app.gateway.models import Models
 from app.gateway.offers import Offer
 from app.gateway.parties import Finder, Parties
 from app.gateway.relay import Relay
 from app.ledger.event import CallEvent
-from app.routing.catalog import Catalog
 from app.settings import Settings
 
 # An edit takes milliseconds; a caller who is edited faster than this is told to come back.
@@ -56,8 +56,8 @@ class Gateway:
     def __init__(self, settings: Settings, context: Callable[[], AbstractContextManager[object]]) -> None:
         """Opens no connection; those come with the first call. `context` is the application's."""
         self.settings = settings
-        self.catalog = Catalog(settings.deployments)
-        self._parties = Finder(settings, self.catalog)
+        self.models = Models(settings)
+        self._parties = Finder(settings, self.models)
         self._in_flight = InFlight(settings.lease, context, cancel=settings.on_disconnect == "cancel")
         self._pool = connections()
 
@@ -144,7 +144,7 @@ class Gateway:
                 # Redis may have admitted the call and only its answer was lost: whatever it took is given back.
                 self._in_flight.give_back(request_id, meters_of(parties.limits, time.time()))
                 raise
-        raise LimitsUnavailable("This key, or who it belongs to, is being changed right now. Try again.")
+        raise LimitsUnavailable("This key, who it belongs to, or the models, are being changed right now. Try again.")
 
     def _whole(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
         """An answer that is read to its end first, so that its cost stands in a header."""
