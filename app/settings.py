@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from app import config_file, durations, model_list, money
 from app.config_file import Notes, Section, is_address, referred
@@ -248,7 +249,7 @@ def _webhooks(general: Section) -> dict[str, Any]:
         found["alert_thresholds"] = tuple(sorted(set(thresholds)))
     address = 'an address like "https://…" without user and password'
     url = general.text("webhook_url", address, secret=True)
-    if url is not None and (not _is_address(url, "http", "https") or "@" in urlsplit(url).netloc):
+    if url is not None and (not is_address(url, "http", "https") or "@" in urlsplit(url).netloc):
         # Addresses of webhooks often have a secret in their path.
         general.wrong("webhook_url", url, address, secret=True)
     secret = (

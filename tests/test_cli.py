@@ -1,4 +1,4 @@
-"""`flask --app app reconcile`."""
+"""`flask --app app reconcile` and `flask --app app encrypt-credentials`."""
 
 from __future__ import annotations
 
@@ -41,3 +41,31 @@ def test_a_part_that_does_not_answer_is_named(make_settings: Callable[..., Setti
     settings = replace(make_settings(), redis_url="redis://127.0.0.1:1/0")
     done = create_app(settings).test_cli_runner().invoke(args=["reconcile"])
     assert (done.exit_code, done.output) == (1, "Error: Redis does not answer. Try again.\n")
+
+
+# --- encrypt-credentials
+
+
+def new_model(app: Flask, model_id: str) -> None:
+    params = {"model": "openai/gpt-4o", "api_key": "the-providers-secret"}
+    body = {"model_name": "stored", "litellm_params": params, "model_info": {"id": model_id}}
+    headers = {"x-api-key": app.extensions["tollgate"].settings.master_key}
+    assert app.test_client().post("/model/new", json=body, headers=headers).status_code == 200
+
+
+def test_credentials_are_encrypted_with_the_first_key_and_counted(make_app: Callable[..., Flask]) -> None:
+    new_model(make_app(encryption_keys=("an-old-secret-of-16",)), "one")
+    done = make_app(encryption_keys=("a-new-secret-of-16-", "an-old-secret-of-16")).test_cli_runner()
+    assert done.invoke(args=["encrypt-credentials"]).output == "1 deployment encrypted\n"
+    later = make_app(encryption_keys=("a-new-secret-of-16-",))
+    with later.app_context():
+        assert [one.off for one in later.extensions["tollgate"].models.stored.all()] == [None]
+
+
+def test_credentials_that_no_key_opens_are_named_and_end_with_1(make_app: Callable[..., Flask]) -> None:
+    new_model(make_app(encryption_keys=("an-old-secret-of-16",)), "one")
+    done = make_app(encryption_keys=("a-new-secret-of-16-",)).test_cli_runner().invoke(args=["encrypt-credentials"])
+    assert (done.exit_code, done.output) == (
+        1,
+        "one: its credentials cannot be decrypted\n0 deployments encrypted\n",
+    )

@@ -108,6 +108,14 @@ def test_openais_usual_key_is_never_sent_to_another_address(tmp_path: Path) -> N
     assert found.api_key is None
 
 
+def test_a_key_that_no_header_can_hold_is_refused_and_not_shown(tmp_path: Path) -> None:
+    text = ONE_MODEL.replace("k%s", "os.environ/KEY")
+
+    path = "config.yaml: model_list[0].litellm_params.api_key"
+    line = f"{path}: got the value of KEY, expected characters that a header can hold"
+    assert problems(tmp_path, text, KEY="sk-secret\n") == [line]
+
+
 def test_azure_is_called_with_its_usual_variables(tmp_path: Path) -> None:
     usual = {"AZURE_API_KEY": "a", "AZURE_API_BASE": "https://one.openai.azure.com"}
     found = deployment(tmp_path, "model: azure/gpt-4o", **usual)
@@ -300,10 +308,35 @@ def test_a_wrong_redis_address_is_refused_and_not_shown(tmp_path: Path, url: str
     assert problems(tmp_path, "{}", REDIS_URL=url) == [f"REDIS_URL: {NO_REDIS}"]
 
 
-def test_no_secret_is_in_the_text_of_the_settings(tmp_path: Path) -> None:
-    found = loaded(tmp_path, ONE_MODEL % "ey-secret", DATABASE_URL="postgres://u:pw@h/d")
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("", ()),
+        ("a-secret-of-sixteen", ("a-secret-of-sixteen",)),
+        ("a-secret-of-sixteen, another-of-sixteen", ("a-secret-of-sixteen", "another-of-sixteen")),
+    ],
+)
+def test_encryption_keys_have_commas_between_them(tmp_path: Path, text: str, keys: tuple[str, ...]) -> None:
+    assert loaded(tmp_path, "{}", TOLLGATE_ENCRYPTION_KEY=text).encryption_keys == keys
 
-    assert not any(secret in repr(found) for secret in (MASTER_KEY, "key-secret", "pw", "redis://"))
+
+@pytest.mark.parametrize("text", ["short", "a-secret-of-sixteen,short", "a-secret-of-sixteen,", ","])
+def test_a_weak_encryption_key_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    line = "got something else, expected secrets of 16 or more characters with commas between them"
+    assert problems(tmp_path, "{}", TOLLGATE_ENCRYPTION_KEY=text) == [f"TOLLGATE_ENCRYPTION_KEY: {line}"]
+
+
+def test_stored_deployments_may_have_openais_key_and_no_other_variable(tmp_path: Path) -> None:
+    environ = {"OPENAI_API_KEY": "o", "AZURE_API_KEY": "a", "AZURE_API_BASE": "https://a.example", "HOME": "h"}
+    assert loaded(tmp_path, "{}", **environ).provider_keys == {"OPENAI_API_KEY": "o"}
+
+
+def test_no_secret_is_in_the_text_of_the_settings(tmp_path: Path) -> None:
+    environ = {"DATABASE_URL": "postgres://u:pw@h/d", "TOLLGATE_ENCRYPTION_KEY": "x" * 16, "OPENAI_API_KEY": "usual"}
+    found = loaded(tmp_path, ONE_MODEL % "ey-secret", **environ)
+
+    secrets = (MASTER_KEY, "key-secret", "pw", "redis://", "x" * 16, "usual")
+    assert not any(secret in repr(found) for secret in secrets)
 
 
 # --- webhooks

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from app.access import path, policy
+from app.access import path, policy, rows
 from app.access.models_allowed import allows
 from app.access.path import Limits
 from app.errors import BlockedCustomer, Unavailable
@@ -44,6 +44,26 @@ class NamedCustomer:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Names that were looked for while one policy version of ALL_CUSTOMERS stood, and were nobody's.
+
+    `all_names`: there was no customer at all, so every name is nobody's.
+    """
+
+    version: str = ""
+    all_names: bool = False
+    names: set[str] = field(default_factory=set)
+
+    def snapshot(self) -> NamedCustomer:
+        """What any of these names stands for."""
+        return NamedCustomer(policies=((policy.policy_key(ALL_CUSTOMERS), self.version),))
+
+    def have(self, name: str) -> bool:
+        """Whether the name is known to be nobody's."""
+        return self.all_names or name in self.names
+
+
 class NamedCustomers:
     """The snapshots that a process keeps, by name."""
 
@@ -52,35 +72,65 @@ class NamedCustomers:
         self._template = template
         self._create = create
         self._kept: dict[str, NamedCustomer] = {}
+        self._strangers = Strangers()
 
     def find(self, name: str, *, fresh: bool = False) -> NamedCustomer:
         """The customer of a name; `fresh` after admission has said that the kept snapshot is stale.
 
         Raises BlockedCustomer, LimitsUnavailable, DatabaseUnavailable; Unavailable where the template is missing.
         """
-        kept = None if fresh else self._kept.get(name)
-        if kept is not None and not kept.blocked:
-            return kept
+        if not fresh:
+            kept = self._kept.get(name)
+            if kept is not None and not kept.blocked:
+                return kept
+            strangers = self._strangers
+            if kept is None and strangers.have(name):
+                return strangers.snapshot()
         customer = self._load(name)
         customer.check_open()
         return customer
 
     def _load(self, name: str) -> NamedCustomer:
         self._kept.pop(name, None)
-        _, subjects = _read(name)
-        if subjects == [ALL_CUSTOMERS] and self._create:
-            _make(name, self._template)
-            _, subjects = _read(name)
         # Versions first, as for callers. A name that is nobody's has no policy of its own: there may be very many.
+        (version,) = policy.versions([ALL_CUSTOMERS])
+        strangers = self._strangers
+        if strangers.version == version and strangers.have(name):
+            return strangers.snapshot()
+        customer, subjects = _read(name)
+        if customer.customer_id is None and self._create:
+            _make(name, self._template)
+            customer, subjects = _read(name)
+            if customer.customer_id is None:
+                raise Unavailable("This customer was just made and is deleted already. Try again.")
+        if customer.customer_id is None:
+            return self._stranger(name, version)
         versions = policy.versions(subjects)
         customer, again = _read(name)
         pairs = tuple((policy.policy_key(one), version) for one, version in zip(subjects, versions, strict=True))
-        found = NamedCustomer(customer.customer_id, customer.models, customer.blocked, customer.limits, pairs)
+        found = replace(customer, policies=pairs)
         if again == subjects and all(policy.is_settled(version) for version in versions):
             while len(self._kept) >= MOST_CUSTOMERS:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[name] = found
         return found
+
+    def _stranger(self, name: str, version: str) -> NamedCustomer:
+        """Keeps a name that is nobody's, while `version` of ALL_CUSTOMERS stands, which was read before the rows."""
+        strangers = self._strangers
+        if strangers.version != version or len(strangers.names) >= MOST_CUSTOMERS:
+            strangers = Strangers(version, all_names=not _any_customer())
+        strangers.names.add(name)
+        if policy.is_settled(version):
+            self._strangers = strangers
+        return strangers.snapshot()
+
+
+def _any_customer() -> bool:
+    with database_errors():
+        found = db.session.scalar(sa.select(Customer.customer_id).limit(1))
+        db.session.rollback()
+    return found is not None
 
 
 def _read(name: str) -> tuple[NamedCustomer, list[str]]:
@@ -103,7 +153,7 @@ def _make(name: str, template: str | None) -> None:
     """Two processes that see a new name at once both find one customer."""
     try:
         with write_transaction() as session:
-            if template is not None and session.get(Budget, template) is None:
+            if template is not None and not rows.exists(session, Budget, template):
                 raise Unavailable(
                     f"There is no budget '{template}', which new customers are to have "
                     "(litellm_settings.max_end_user_budget_id). An admin can make it with /budget/new."

@@ -27,17 +27,24 @@ WORKER = ["-m", "celery", "-A", "worker", "worker", "--concurrency", "1", "--wit
 class Stack:
     """A context. `database_url` names a database that is migrated already, as the fixture of that name gives.
 
-    `kill`, `stop`, `cont` and `restart` take the number of a web process; for a worker: `stack.workers[0].kill()`.
+    `variables` are more of the environment than every stack has. `kill`, `stop`, `cont` and `restart` take the number
+    of a web process; for a worker: `stack.workers[0].kill()`.
     """
 
     def __init__(
-        self, database_url: str, redis_url: str, config: Mapping[str, Any], web: int = 2, workers: int = 1
+        self,
+        database_url: str,
+        redis_url: str,
+        config: Mapping[str, Any],
+        web: int = 2,
+        workers: int = 1,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.master_key = "sk-" + secrets.token_urlsafe(24)
         self.redis_url = redis_url
         self.directory = Path(tempfile.mkdtemp(prefix="tollgate-stack-"))
         (self.directory / "config.yaml").write_text(yaml.safe_dump(dict(config)))
-        self._environ = environment(database_url, redis_url, self.directory, self.master_key)
+        self._environ = environment(database_url, redis_url, self.directory, self.master_key) | dict(variables or {})
         self._ports = [free_port() for _ in range(web)]
         self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
         self.web = [self._web(number, port) for number, port in enumerate(self._ports)]
@@ -75,6 +82,13 @@ class Stack:
     def restart(self, web: int) -> None:
         """Back on its port."""
         self.web[web].restart()
+
+    def command(self, *words: str) -> str:
+        """A command of the application, in a process of its own. Gives its output."""
+        command = [sys.executable, "-m", "flask", "--app", "app", *words]
+        done = subprocess.run(command, env=self._environ, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def _web(self, number: int, port: int) -> Process:
         return Process(
