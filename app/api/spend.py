@@ -1,57 +1,60 @@
-"""/spend: the ledger, a row for each call that was admitted; and what calls hold that are not in it yet."""
+"""/spend/logs: the ledger, a row for each call that was admitted."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Sequence
 from typing import Any
 
+import flask
+from flask import Response
 from marshmallow import Schema as AnswerSchema
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
-from app import books
-from app.access import keys
-from app.access.callers import Caller
+from app import money
+from app.access import key_names
+from app.api import own
 from app.api.fields import Count, Dollars, Moment, Text
-from app.api.guards import AdminBlueprint, virtual_key
+from app.api.guards import AdminBlueprint
+from app.api.own import OwnerQuerySchema
+from app.api.periods import Boundary, whole_days
 from app.api.schemas import PageSchema, says
-from app.books import Hold
-from app.errors import NotAllowed
-from app.ledger import rows
+from app.errors import BadRequest, NotFound
+from app.ledger import rows, totals
+from app.ledger.totals import Part
 from app.models import LedgerRow
 
 blueprint = AdminBlueprint("Spend", __name__, url_prefix="/spend", description="What was spent, call by call.")
 
+OUTCOMES = ("success", "failure", "cancelled", "abandoned")
+# What daily totals do not know of a call.
+NOT_OF_DAYS = ("request_id", "end_user", "tag", "status_filter", "min_spend", "max_spend")
 
-class Boundary(fields.String):
-    """A day or a moment in ISO 8601, UTC where no zone is stated. `ends`: a day stands for its end."""
 
-    def __init__(self, *, ends: bool = False, **options: Any) -> None:
-        """`ends` for the upper boundary, which then includes the whole day."""
-        super().__init__(**options)
-        self._ends = ends
+class DollarsInQuery(Dollars):
+    """Dollars in a query, where everything is text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
-        text = super()._deserialize(value, attr, data, **options)
         try:
-            try:
-                day = date.fromisoformat(text) + timedelta(days=self._ends)
-                return datetime.combine(day, time(), UTC)
-            except ValueError:
-                moment = datetime.fromisoformat(text)
-                return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise ValidationError("Must be a day (2026-11-23) or a moment (2026-11-23T08:00:00Z).") from error
+            number = float(value)
+        except ValueError as error:
+            raise ValidationError("Must be a number of dollars, 0 or more.") from error
+        return super()._deserialize(number, attr, data, **options)
 
 
-class LogsQuerySchema(PageSchema):
-    """Which rows."""
+class RowsQuerySchema(OwnerQuerySchema):
+    """Which rows of the ledger."""
 
-    not_yet = frozenset({"summarize"})
-
-    page_size = Count(least=1, most=1000, load_default=100, metadata=says("Rows on a page."))
-    user_id = Text(metadata=says("Only this user's calls."))
-    api_key = Text(metadata=says("Only calls with this key: the key itself, or its hash."))
+    team_id = Text(metadata=says("Only this team's."))
+    end_user = Text(metadata=says("Only calls that named this end user, a customer or not."))
+    customer_id = Text(metadata=says("Only this customer's."))
+    model = Text(metadata=says("Only calls of this model, by the name that callers use (`model_group`)."))
+    tag = Text(metadata=says("Only calls with this tag."))
+    status_filter = fields.String(
+        validate=validate.OneOf(OUTCOMES), metadata=says("Only calls with this `status`.", example="failure")
+    )
     request_id = Text(metadata=says("Only the call with this id, as in its x-request-id header."))
+    min_spend = DollarsInQuery(metadata=says("Only rows that cost so many dollars or more."))
+    max_spend = DollarsInQuery(metadata=says("Only rows that cost so many dollars or less."))
     start_date = Boundary(
         metadata=says("Only calls that started then or later: a day or a moment.", example="2026-11-23")
     )
@@ -59,6 +62,35 @@ class LogsQuerySchema(PageSchema):
         ends=True,
         metadata=says("Only calls that started before this moment, or on or before this day.", example="2026-11-24"),
     )
+
+
+class OrderedQuerySchema(RowsQuerySchema, PageSchema):
+    """Which rows, in which order."""
+
+    sort_by = fields.String(
+        load_default="startTime",
+        validate=validate.OneOf(list(rows.SORTS)),
+        metadata=says("What the rows are ordered by; rows that are equal in it come newest first."),
+    )
+    sort_order = fields.String(
+        load_default="desc", validate=validate.OneOf(["asc", "desc"]), metadata=says("`desc`: the largest first.")
+    )
+
+
+class LogsQuerySchema(OrderedQuerySchema):
+    """Which rows, or which days."""
+
+    page_size = Count(least=1, most=1000, load_default=100, metadata=says("Rows on a page."))
+    summarize = fields.Boolean(
+        load_default=False,
+        metadata=says("True: not rows but a sum for each day between start_date and end_date, which are then needed."),
+    )
+
+
+class LogPageQuerySchema(OrderedQuerySchema):
+    """Which rows."""
+
+    page_size = Count(least=1, most=1000, load_default=50, metadata=says("Rows on a page."))
 
 
 class LogSchema(AnswerSchema):
@@ -72,7 +104,12 @@ class LogSchema(AnswerSchema):
     api_key = fields.String(attribute="token", metadata=says("The hash of the key that called."))
     key_id = fields.String(metadata=says("The id of the key that called."))
     user = fields.String(attribute="user_id", allow_none=True, metadata=says("The key's user."))
+    team_id = fields.String(allow_none=True, metadata=says("The key's team."))
     end_user = fields.String(allow_none=True, metadata=says("The end user whom the call named."))
+    customer_id = fields.String(
+        allow_none=True, metadata=says("Who of the customers that is; null: nobody, or nobody was named.")
+    )
+    request_tags = fields.List(fields.String(), attribute="tags", metadata=says("The key's and the request's tags."))
     status = fields.String(
         attribute="outcome",
         metadata=says(
@@ -111,133 +148,146 @@ class LogSchema(AnswerSchema):
         attribute="first_byte_at", allow_none=True, metadata=says("When its answer began (UTC); null: it never did.")
     )
     endTime = Moment(attribute="ended_at", metadata=says("When it ended (UTC)."))  # noqa: N815
+    request_duration_ms = fields.Function(
+        lambda row: round((row.ended_at - row.started_at).total_seconds() * 1000),
+        metadata={"type": "integer", "description": "Milliseconds from startTime to endTime."},
+    )
 
 
-TOTAL_HEADER = {
-    "x-total-count": {"description": "How many rows there are on all pages.", "schema": {"type": "integer"}}
+class LogPageSchema(AnswerSchema):
+    """One page of the ledger."""
+
+    data = fields.List(fields.Nested(LogSchema), metadata=says("The rows on this page."))
+    total = fields.Integer(metadata=says("How many rows there are on all pages; counting ends at 10,000."))
+    page = fields.Integer(metadata=says("This page, from 1."))
+    page_size = fields.Integer(metadata=says("Rows on a page."))
+    total_pages = fields.Integer(
+        metadata=says("How many pages `total` makes; where it is capped, more can be asked for.")
+    )
+    total_is_capped = fields.Boolean(metadata=says("True: there are more rows than `total` says."))
+
+
+class LogDaySchema(AnswerSchema):
+    """One day. There is also a field for each key, named by its hash, or its id where it is deleted: dollars."""
+
+    startTime = fields.Date(metadata=says("The day (UTC)."))  # noqa: N815
+    spend = Dollars(metadata=says("What the day's calls cost, in dollars: the sum over its users, models or keys."))
+    users = fields.Dict(metadata=says("Dollars by user_id; under the empty name those of keys that are nobody's."))
+    models = fields.Dict(metadata=says("Dollars by model, as callers name it."))
+
+
+HEADERS = {
+    "x-total-count": {
+        "description": "How many rows there are on all pages; counting ends at 10,000.",
+        "schema": {"type": "integer"},
+    },
+    "x-total-is-capped": {
+        "description": "`true` where there are more rows than x-total-count says.",
+        "schema": {"type": "string"},
+    },
 }
+ROWS_OR_DAYS = {"oneOf": [{"type": "array", "items": LogSchema}, {"type": "array", "items": LogDaySchema}]}
 
 
 @blueprint.route("/logs")
 @blueprint.open_to_virtual_keys()
 @blueprint.arguments(LogsQuerySchema, location="query")
-@blueprint.answers(LogSchema(many=True), headers=TOTAL_HEADER)
-@blueprint.errors(400)
-def logs(given: dict[str, Any]) -> tuple[list[LedgerRow], int, dict[str, str]]:
-    """List calls with their tokens and cost, newest first.
+@blueprint.answers(ROWS_OR_DAYS, headers=HEADERS)
+@blueprint.errors(400, 404)
+def logs(given: dict[str, Any]) -> Response:
+    """List calls with their tokens and cost, newest first, or with `summarize=true` a sum for each day.
 
-    A virtual key sees its own calls and no others. The header x-total-count says how many rows there are on all pages.
+    A virtual key sees its own calls and no others. Old rows are deleted in the end; the sums of days are kept.
     """
-    token = keys.token_of(given["api_key"]) if "api_key" in given else None
-    asking = virtual_key()
-    if asking is not None and not _asks_for_its_own(asking, token, given.get("user_id")):
-        raise NotAllowed("A virtual key can only read its own calls.")
-    found, total = rows.find(
-        user_id=given.get("user_id"),
-        key_id=asking.key_id if asking is not None else None,
-        token=token,
-        request_id=given.get("request_id"),
-        start=given.get("start_date"),
-        end=given.get("end_date"),
-        page=given["page"],
-        page_size=given["page_size"],
-    )
-    return list(found), 200, {"x-total-count": str(total)}
+    if given["summarize"]:
+        return flask.jsonify(_days(given))
+    found, total, capped = _found(given)
+    answer = flask.jsonify(LogSchema(many=True).dump(found))
+    answer.headers["x-total-count"] = str(total)
+    if capped:
+        answer.headers["x-total-is-capped"] = "true"
+    return answer
 
 
-def _asks_for_its_own(asking: Caller, token: str | None, user_id: str | None) -> bool:
-    return token in (None, asking.token) and user_id in (None, asking.user_id)
-
-
-class HoldsQuerySchema(PageSchema):
-    """Which calls."""
-
-    page_size = Count(least=1, most=1000, load_default=100, metadata=says("Calls on a page."))
-    user_id = Text(metadata=says("Only this user's calls."))
-
-
-class MeterHoldSchema(AnswerSchema):
-    """What a call holds of one budget."""
-
-    meter = fields.String(metadata=says("Whose budget: `user:<user_id>` or `key:<key_id>`.", example="user:ada"))
-    window_start = Moment(allow_none=True, metadata=says("When the budget's window began (UTC); null: it has none."))
-    held = Dollars(metadata=says("Dollars of this budget that are set aside for the call."))
-
-
-class HoldSchema(AnswerSchema):
-    """One call that runs, or that has ended and is not in the ledger yet."""
-
-    request_id = fields.String(metadata=says("The call's id, as in its x-request-id header."))
-    key_id = fields.String(metadata=says("The id of the key that called."))
-    user_id = fields.String(allow_none=True, metadata=says("The key's user."))
-    model = fields.String(metadata=says("The model's name as the caller used it."))
-    state = fields.String(
-        metadata=says("`running`, or `unsettled`: the call has ended and the worker has not booked it yet.")
-    )
-    held = Dollars(
-        metadata=says(
-            "Dollars: for a running call the most that it is charged if the gateway's process dies; for an unsettled "
-            "one its cost."
-        )
-    )
-    meters = fields.List(
-        fields.Nested(MeterHoldSchema), metadata=says("The budgets in which it is set aside; empty: there is none.")
-    )
-    started_at = Moment(metadata=says("When the call was admitted (UTC)."))
-    lease_ends_at = Moment(
-        allow_none=True,
-        metadata=says(
-            "When hold and slots are given up unless the gateway's process renews them, as it does while the call runs "
-            "(UTC); null: the call has ended."
-        ),
-    )
-
-
-HOLDS_TOTAL_HEADER = {
-    "x-total-count": {"description": "How many calls there are on all pages.", "schema": {"type": "integer"}}
-}
-
-
-@blueprint.route("/holds")
+@blueprint.route("/logs/v2")
 @blueprint.open_to_virtual_keys()
-@blueprint.arguments(HoldsQuerySchema, location="query")
-@blueprint.answers(HoldSchema(many=True), headers=HOLDS_TOTAL_HEADER)
-@blueprint.errors(400)
-def holds(given: dict[str, Any]) -> tuple[list[dict[str, Any]], int, dict[str, str]]:
-    """List who holds how much for which call until when, oldest first.
+@blueprint.arguments(LogPageQuerySchema, location="query")
+@blueprint.answers(LogPageSchema)
+@blueprint.errors(400, 404)
+def logs_page(given: dict[str, Any]) -> dict[str, Any]:
+    """List calls with their tokens and cost, newest first, in pages that say how many there are.
 
-    A virtual key sees its own calls and no others. At most 10,000 calls that run and 10,000 that are not booked yet are
-    looked at.
+    A virtual key sees its own calls and no others.
     """
-    asking = virtual_key()
-    if asking is not None and not _asks_for_its_own(asking, None, given.get("user_id")):
-        raise NotAllowed("A virtual key can only read its own calls.")
-    found, total = books.in_flight(
-        user_id=given.get("user_id"),
-        key_id=asking.key_id if asking is not None else None,
-        page=given["page"],
-        page_size=given["page_size"],
-    )
-    return [_shown(hold) for hold in found], 200, {"x-total-count": str(total)}
-
-
-def _shown(hold: Hold) -> dict[str, Any]:
-    event = hold.event
+    found, total, capped = _found(given)
+    page, size = given["page"], given["page_size"]
     return {
-        "request_id": event.request_id,
-        "key_id": event.key_id,
-        "user_id": event.user_id,
-        "model": event.model_name,
-        "state": hold.state,
-        "held": hold.held,
-        "meters": [
-            {"meter": meter, "window_start": _moment(start * 1000) if start else None, "held": held}
-            for (meter, start), held in hold.meters
-        ],
-        "started_at": _moment(event.started_ms),
-        "lease_ends_at": None if hold.lease_ends_ms is None else _moment(hold.lease_ends_ms),
+        "data": found,
+        "total": total,
+        "page": page,
+        "page_size": size,
+        "total_pages": -(-total // size),
+        "total_is_capped": capped,
     }
 
 
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+def wanted(given: dict[str, Any]) -> rows.Wanted:
+    """What a RowsQuerySchema asks for. Raises NotAllowed, NotFound, DatabaseUnavailable."""
+    whose = own.calls(given)
+    return {
+        "user_id": whose.user_id,
+        "key_id": whose.key_id,
+        "token": whose.token,
+        "team_id": given.get("team_id"),
+        "end_user": given.get("end_user"),
+        "customer_id": given.get("customer_id"),
+        "model_name": given.get("model"),
+        "outcome": given.get("status_filter"),
+        "request_id": given.get("request_id"),
+        "tag": given.get("tag"),
+        "least_cost": given.get("min_spend"),
+        "most_cost": given.get("max_spend"),
+        "start": given.get("start_date"),
+        "end": given.get("end_date"),
+    }
+
+
+def _found(given: dict[str, Any]) -> tuple[Sequence[LedgerRow], int, bool]:
+    """A page, how many rows there are as far as they are counted, and whether there are more."""
+    found, counted = rows.find(
+        page=given["page"],
+        page_size=given["page_size"],
+        sort_by=given["sort_by"],
+        descending=given["sort_order"] == "desc",
+        **wanted(given),
+    )
+    return found, min(counted, rows.MOST_COUNTED), counted > rows.MOST_COUNTED
+
+
+def _days(given: dict[str, Any]) -> list[dict[str, Any]]:
+    for name in NOT_OF_DAYS:
+        if name in given:
+            raise BadRequest(f"`{name}` does not go with summarize: days are not kept by it.", param=name)
+    start, end = whole_days(given)
+    columns = {"team_id": "team_id", "customer_id": "customer_id", "model": "model_name"}
+    named = {column: [given[name]] for name, column in columns.items() if name in given}
+    whose = own.calls(given)
+    if whose.token is not None:
+        raise NotFound("There is no such key. One that is deleted is found by its key_id.", param="api_key")
+    with totals.one_moment() as session:
+        found = totals.by(session, ("day", "user_id", "key_id", "model_name"), Part(start, end, whose.where() | named))
+    names = key_names.of_ids(key_id for (_, _, key_id, _), _ in found)
+    days: dict[Any, dict[str, Any]] = {}
+    for (day, user_id, key_id, model), sums in found:
+        one = days.setdefault(day, {"keys": {}, "spend": 0, "users": {}, "models": {}})
+        one["spend"] += sums["cost"]
+        for kind, name in (("keys", names[key_id].token or key_id), ("users", user_id), ("models", model)):
+            one[kind][name] = one[kind].get(name, 0) + sums["cost"]
+    return [_shown_day(day, one) for day, one in days.items()]
+
+
+def _shown_day(day: Any, sums: dict[str, Any]) -> dict[str, Any]:
+    by = {
+        kind: {name: money.to_json(nano) for name, nano in sums[kind].items()} for kind in ("keys", "users", "models")
+    }
+    return {**by.pop("keys"), **LogDaySchema().dump({"startTime": day, "spend": sums["spend"], **by})}

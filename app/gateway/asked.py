@@ -85,7 +85,7 @@ def parse(request: Request, customer_header: str | None = None) -> Asked:
         usage_asked=bool(options and options.get("include_usage")),
         output_cap=_output_cap(body),
         choices=_choices(body),
-        input_bound=_input_bound(request.body, body),
+        input_bound=input_bound(request.body, body),
         end_user=_end_user(request.headers, body, customer_header),
         tags=_tags(request.headers, body),
     )
@@ -156,7 +156,8 @@ def _choices(body: dict[str, Any]) -> int:
     return choices
 
 
-def _input_bound(raw: bytes, body: dict[str, Any]) -> int:
+def input_bound(raw: bytes, body: dict[str, Any]) -> int:
+    """No call of this body takes more input tokens."""
     if INLINE_DATA not in raw and b'"input_audio"' not in raw and b'"file_data"' not in raw:
         media = raw.count(b'"image_url"') + raw.count(b'"input_image"')
         return len(raw) + media * TOKENS_PER_MEDIUM
