@@ -99,7 +99,7 @@ class TagPageQuerySchema(PagedQuerySchema):
     tags = NameList(metadata=says("Only these tags, with commas between them."))
 
 
-class PartSchema(AnswerSchema):
+class ActivityPartSchema(AnswerSchema):
     """One part of a day."""
 
     metrics = fields.Nested(MetricsSchema, metadata=says("What it took and cost."))
@@ -108,10 +108,10 @@ class PartSchema(AnswerSchema):
 
 def parts(what: str) -> fields.Dict:
     """The parts of a day, by their names."""
-    return fields.Dict(keys=fields.String(), values=fields.Nested(PartSchema), metadata=says(what))
+    return fields.Dict(keys=fields.String(), values=fields.Nested(ActivityPartSchema), metadata=says(what))
 
 
-class BreakdownSchema(AnswerSchema):
+class ActivityBreakdownSchema(AnswerSchema):
     """The parts of a day. Each of these adds up to the day, but for tags: a call with two counts under both."""
 
     models = parts("By model, as callers name it.")
@@ -125,10 +125,10 @@ class ActivityDaySchema(AnswerSchema):
 
     date = fields.Date(metadata=says("The day (UTC)."))
     metrics = fields.Nested(MetricsSchema, metadata=says("What its calls took and cost."))
-    breakdown = fields.Nested(BreakdownSchema, metadata=says("The same by its parts."))
+    breakdown = fields.Nested(ActivityBreakdownSchema, metadata=says("The same by its parts."))
 
 
-class WholeSchema(AnswerSchema):
+class ActivityTotalsSchema(AnswerSchema):
     """All of the days that were asked for, whatever page this is."""
 
     total_spend = Dollars(metadata=says("Dollars."))
@@ -149,7 +149,7 @@ class ActivitySchema(AnswerSchema):
     """Days, the newest first."""
 
     results = fields.List(fields.Nested(ActivityDaySchema), metadata=says("The days of this page that had any calls."))
-    metadata = fields.Nested(WholeSchema, metadata=says("The sum over all pages, and which page this is."))
+    metadata = fields.Nested(ActivityTotalsSchema, metadata=says("The sum over all pages, and which page this is."))
 
 
 @blueprint.route("/user/daily/activity")

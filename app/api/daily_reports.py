@@ -39,7 +39,7 @@ class SpendOfDaySchema(AnswerSchema):
     spend = Dollars(metadata=says("Dollars."))
 
 
-class TeamTotalSchema(AnswerSchema):
+class SpendOfTeamSchema(AnswerSchema):
     """One team."""
 
     team_id = fields.String(allow_none=True, metadata=says("The team; null: calls with keys that are in none."))
@@ -47,7 +47,7 @@ class TeamTotalSchema(AnswerSchema):
     total_spend = Dollars(metadata=says("Dollars in all of these days."))
 
 
-class TeamsSchema(AnswerSchema):
+class SpendOfTeamsSchema(AnswerSchema):
     """What teams spent."""
 
     daily_spend = fields.List(
@@ -58,10 +58,10 @@ class TeamsSchema(AnswerSchema):
         ),
     )
     teams = fields.List(fields.String(), metadata=says("The team_ids that occur; empty: no team."))
-    total_spend_per_team = fields.List(fields.Nested(TeamTotalSchema), metadata=says("The teams, the dearest first."))
+    total_spend_per_team = fields.List(fields.Nested(SpendOfTeamSchema), metadata=says("The teams, the dearest first."))
 
 
-class ActivityDaySchema(AnswerSchema):
+class RequestsOfDaySchema(AnswerSchema):
     """One day."""
 
     date = fields.Date(metadata=says("The day (UTC)."))
@@ -72,15 +72,15 @@ class ActivityDaySchema(AnswerSchema):
     )
 
 
-class ActivitySchema(AnswerSchema):
+class RequestsSchema(AnswerSchema):
     """Requests and tokens."""
 
-    daily_data = fields.List(fields.Nested(ActivityDaySchema), metadata=says("The days on which there were any."))
+    daily_data = fields.List(fields.Nested(RequestsOfDaySchema), metadata=says("The days on which there were any."))
     sum_api_requests = fields.Integer(metadata=says("Requests on all of these days."))
     sum_total_tokens = fields.Integer(metadata=says("Input and output tokens on all of these days."))
 
 
-class ActivityOfModelSchema(ActivitySchema):
+class RequestsOfModelSchema(RequestsSchema):
     """One model."""
 
     model = fields.String(metadata=says("The model, by the name that callers use."))
@@ -99,7 +99,7 @@ def days(given: dict[str, Any]) -> list[dict[str, Any]]:
 
 @blueprint.route("/spend/teams")
 @blueprint.arguments(RecentQuerySchema, location="query")
-@blueprint.answers(TeamsSchema)
+@blueprint.answers(SpendOfTeamsSchema)
 @blueprint.errors(400)
 def teams(given: dict[str, Any]) -> dict[str, Any]:
     """List what teams spent, of late, day by day and altogether."""
@@ -124,7 +124,7 @@ def teams(given: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/activity")
 @blueprint.arguments(RecentQuerySchema, location="query")
-@blueprint.answers(ActivitySchema)
+@blueprint.answers(RequestsSchema)
 @blueprint.errors(400)
 def activity(given: dict[str, Any]) -> dict[str, Any]:
     """List the days with requests and tokens, of late."""
@@ -135,7 +135,7 @@ def activity(given: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/activity/model")
 @blueprint.arguments(RecentQuerySchema, location="query")
-@blueprint.answers(ActivityOfModelSchema(many=True))
+@blueprint.answers(RequestsOfModelSchema(many=True))
 @blueprint.errors(400)
 def activity_of_models(given: dict[str, Any]) -> list[dict[str, Any]]:
     """List models, and for each the days with requests and tokens, of late; the most asked for first."""

@@ -113,7 +113,7 @@ class NamedTagSchema(AnswerSchema):
     log_count = fields.Integer(metadata=says("Requests with it; one with two tags counts under both."))
 
 
-class TagsSchema(AnswerSchema):
+class SpendOfTagsSchema(AnswerSchema):
     """All tags."""
 
     spend_per_tag = fields.List(fields.Nested(NamedTagSchema), metadata=says("The tags, the dearest first."))
@@ -221,7 +221,7 @@ def providers(given: dict[str, Any]) -> list[dict[str, Any]]:
 
 @blueprint.route("/global/spend/tags")
 @blueprint.arguments(RecentRankedQuerySchema, location="query")
-@blueprint.answers(TagsSchema, headers=COUNT_HEADER)
+@blueprint.answers(SpendOfTagsSchema, headers=COUNT_HEADER)
 @blueprint.errors(400)
 def top_tags(given: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
     """List the tags under which the most was spent, of late."""

@@ -123,7 +123,7 @@ class _Sink(io.RawIOBase):
 def _parquet(chunks: Iterable[Chunk]) -> Iterator[bytes]:
     """A row group for each chunk. Money is decimal dollars, moments are microseconds in UTC."""
     # Takes a second and 100 MB that no other part of the gateway needs.
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415
     from pyarrow import parquet  # noqa: PLC0415
 
     types = {

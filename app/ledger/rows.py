@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -21,6 +21,7 @@ SORTS: dict[str, Any] = {
     "spend": LedgerRow.cost,
     "total_tokens": LedgerRow.input_tokens + LedgerRow.output_tokens,
 }
+EQUAL = ("user_id", "key_id", "token", "team_id", "end_user", "customer_id", "model_name", "outcome", "request_id")
 PLACE = (LedgerRow.started_at, LedgerRow.request_id, LedgerRow.attempt)
 
 
@@ -70,14 +71,14 @@ def find(
     return rows, total or 0
 
 
-def chunks(columns: Sequence[str], **wanted: Unpack[Wanted]) -> Iterator[Sequence[sa.Row[Any]]]:
+def chunks(columns: Sequence[str], **wanted: Unpack[Wanted]) -> Iterator[Sequence[Sequence[Any]]]:
     """All rows that are wanted, oldest first, ROWS_AT_ONCE at a time: these columns, then PLACE's.
 
     Between two reads no transaction is open. Rows that are booked meanwhile may be missing. Raises DatabaseUnavailable.
     """
-    selected = sa.select(*(getattr(LedgerRow, name) for name in columns), *PLACE)
+    selected: Any = sa.select(*(getattr(LedgerRow, name) for name in columns), *PLACE)
     ordered = selected.order_by(*PLACE).limit(ROWS_AT_ONCE)
-    last: sa.Row[Any] | None = None
+    last: Sequence[Any] | None = None
     while True:
         with database_errors():
             page = ordered.where(*_conditions(wanted), *_after(last))
@@ -90,7 +91,7 @@ def chunks(columns: Sequence[str], **wanted: Unpack[Wanted]) -> Iterator[Sequenc
         last = found[-1]
 
 
-def _after(last: sa.Row[Any] | None) -> list[Any]:
+def _after(last: Sequence[Any] | None) -> list[Any]:
     if last is None:
         return []
     started_at, request_id, attempt = last[-len(PLACE) :]
@@ -99,19 +100,16 @@ def _after(last: sa.Row[Any] | None) -> list[Any]:
     return [LedgerRow.started_at >= started_at, sa.tuple_(*PLACE) > place]
 
 
-def _conditions(wanted: Wanted) -> list[Any]:
-    equal = ("user_id", "key_id", "token", "team_id", "end_user", "customer_id", "model_name", "outcome", "request_id")
-    conditions = [getattr(LedgerRow, name) == wanted[name] for name in equal if wanted.get(name) is not None]
-    for name, compared in (
-        ("start", LedgerRow.started_at.__ge__),
-        ("end", LedgerRow.started_at.__lt__),
-        ("least_cost", LedgerRow.cost.__ge__),
-        ("most_cost", LedgerRow.cost.__le__),
-        ("tag", _has_tag),
-    ):
-        if (value := wanted.get(name)) is not None:
-            conditions.append(compared(value))
-    return conditions
+def _conditions(wanted: Mapping[str, Any]) -> list[Any]:
+    conditions = [getattr(LedgerRow, name) == wanted[name] for name in EQUAL if wanted.get(name) is not None]
+    compared: dict[str, Callable[[Any], Any]] = {
+        "start": LedgerRow.started_at.__ge__,
+        "end": LedgerRow.started_at.__lt__,
+        "least_cost": LedgerRow.cost.__ge__,
+        "most_cost": LedgerRow.cost.__le__,
+        "tag": _has_tag,
+    }
+    return conditions + [meets(wanted[name]) for name, meets in compared.items() if wanted.get(name) is not None]
 
 
 def _has_tag(tag: str) -> Any:
