@@ -110,6 +110,7 @@ class CountedSchema(AnswerSchema):
 
 
 @blueprint.route("/spend/calculate", methods=["POST"])
+@blueprint.reads()
 @blueprint.open_to_virtual_keys()
 @blueprint.arguments(
     CalculationSchema, example={"model": "mock-gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
@@ -131,11 +132,12 @@ def calculate(given: dict[str, Any]) -> dict[str, Any]:
         usage = Usage(quotes.tokens({"messages": given["messages"]}), 0)
     else:
         raise BadRequest("`messages` or `completion_response` is needed.", param="messages")
-    model = quotes.allowed(gateway().catalog, virtual_key(), named)
-    return {"cost": quotes.quote(quotes.offers(gateway().catalog, model), named, usage).cost}
+    model = quotes.allowed(gateway().models.listed(), virtual_key(), named)
+    return {"cost": quotes.quote(quotes.offers(gateway().models.listed(), model), named, usage).cost}
 
 
 @blueprint.route("/cost/estimate", methods=["POST"])
+@blueprint.reads()
 @blueprint.open_to_virtual_keys()
 @blueprint.arguments(
     EstimateBodySchema,
@@ -148,9 +150,9 @@ def estimate(given: dict[str, Any]) -> dict[str, Any]:
 
     A virtual key can ask about the models that it may use.
     """
-    model = quotes.allowed(gateway().catalog, virtual_key(), given["model"])
+    model = quotes.allowed(gateway().models.listed(), virtual_key(), given["model"])
     usage = Usage(given["input_tokens"], given["output_tokens"])
-    quote = quotes.quote(quotes.offers(gateway().catalog, model), given["model"], usage)
+    quote = quotes.quote(quotes.offers(gateway().models.listed(), model), given["model"], usage)
     rates = quote.price.rates(usage.input)
     # A call is rounded up once, as in the ledger; its parts add up to it.
     of_input = min(quote.cost, quotes.quote([quote.offer], model, Usage(usage.input, 0)).cost)
@@ -172,6 +174,7 @@ def estimate(given: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/utils/token_counter", methods=["POST"])
+@blueprint.reads()
 @blueprint.open_to_virtual_keys()
 @blueprint.arguments(CountQuerySchema, location="query")
 @blueprint.arguments(CountBodySchema, example={"model": "mock-gpt-4o", "prompt": "Hello"})
@@ -184,8 +187,8 @@ def count(_query: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """
     if not given.keys() & {"prompt", "messages", "contents"}:
         raise BadRequest("prompt or messages or contents must be provided", param="messages")
-    model = quotes.allowed(gateway().catalog, virtual_key(), given["model"])
-    known = quotes.offers(gateway().catalog, model)
+    model = quotes.allowed(gateway().models.listed(), virtual_key(), given["model"])
+    known = quotes.offers(gateway().models.listed(), model)
     content = {name: value for name, value in given.items() if name != "model" and value is not None}
     return {
         "total_tokens": quotes.tokens(content),

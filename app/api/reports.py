@@ -239,6 +239,7 @@ def tag_names() -> dict[str, Any]:
 
 
 @blueprint.route("/global/spend/end_users", methods=["POST"])
+@blueprint.reads()
 @blueprint.arguments(CustomersQuerySchema)
 @blueprint.answers(SpendOfCustomerSchema(many=True))
 @blueprint.errors(400, 404)

@@ -162,8 +162,8 @@ def check_tags(report: Callable[..., Any], rows: list[LedgerRow]) -> None:
     assert {tag["name"]: nano(tag["spend"]) for tag in report("/global/spend/tags").json["spend_per_tag"]} == by_tag
     activity = report("/tag/daily/activity").json
     assert nano(activity["metadata"]["total_spend"]) == sum(by_tag.values())
-    for tag in by_tag:
-        assert spent(report("/spend/logs/v2", tag=tag, page_size=1000).json["data"]) == by_tag[tag]
+    for tag, spend in by_tag.items():
+        assert spent(report("/spend/logs/v2", tag=tag, page_size=1000).json["data"]) == spend
 
 
 def check_pages(report: Callable[..., Any], rows: list[LedgerRow]) -> None:
