@@ -101,7 +101,7 @@ class ReportLineSchema(CostOfModelSchema):
     model_details = fields.List(fields.Nested(CostOfModelSchema), metadata=says("What it was spent on."))
 
 
-REPORT = {"oneOf": [{"type": "array", "items": ReportDaySchema}, {"type": "array", "items": ReportLineSchema}]}
+REPORT = {"anyOf": [{"type": "array", "items": ReportDaySchema}, {"type": "array", "items": ReportLineSchema}]}
 
 
 @blueprint.route("/report")

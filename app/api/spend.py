@@ -186,7 +186,7 @@ HEADERS = {
         "schema": {"type": "string"},
     },
 }
-ROWS_OR_DAYS = {"oneOf": [{"type": "array", "items": LogSchema}, {"type": "array", "items": LogDaySchema}]}
+ROWS_OR_DAYS = {"anyOf": [{"type": "array", "items": LogSchema}, {"type": "array", "items": LogDaySchema}]}
 
 
 @blueprint.route("/logs")
