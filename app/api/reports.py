@@ -11,7 +11,7 @@ from marshmallow import fields
 from app.api import own
 from app.api.base import Schema
 from app.api.fields import Count, Dollars, Text
-from app.api.guards import AdminBlueprint
+from app.api.guards import AdminBlueprint, gateway
 from app.api.own import OwnerQuerySchema
 from app.api.periods import Day, PeriodQuerySchema, RecentQuerySchema, recent
 from app.api.schemas import says
@@ -185,7 +185,10 @@ def tags(given: dict[str, Any]) -> Listed:
 def everything() -> dict[str, Any]:
     """Read what the whole gateway has spent."""
     with totals.one_moment() as session:
-        return {"spend": totals.total(session, Part())["cost"], "max_budget": None}
+        return {
+            "spend": totals.total(session, Part())["cost"],
+            "max_budget": gateway().settings.gateway_limits.max_budget,
+        }
 
 
 @blueprint.route("/global/spend/keys")

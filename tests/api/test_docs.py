@@ -67,7 +67,20 @@ def test_every_route_has_a_summary_and_its_errors(spec: dict[str, Any]) -> None:
 
 def test_tags_stand_in_the_order_of_the_page(spec: dict[str, Any]) -> None:
     assert [tag["name"] for tag in spec["tags"]] == [
-        *("Users", "Keys", "Teams", "Customers", "Budgets", "Limits", "Credits", "Models", "Spend", "Holds", "Export"),
+        *(
+            "Users",
+            "Keys",
+            "Teams",
+            "Customers",
+            "Budgets",
+            "Limits",
+            "Me",
+            "Credits",
+            "Models",
+            "Spend",
+            "Holds",
+            "Export",
+        ),
         *("Reports", "Daily reports", "Report", "Activity", "Estimates", "Webhooks", "Health", "LLM routes"),
     ]
 
