@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from app import config_file, create_app, errors, settings
+from app import config_file, create_app, errors, meter_names, settings
+from app.access import rights
 from tests.services.settings import settings_for
 from worker.webhooks import signed
 
@@ -115,7 +116,17 @@ def test_every_error_is_named_with_its_status(error: type[errors.TollgateError])
 
 def rules(app: Flask) -> set[str]:
     """Paths as the README writes them: "/v1/models/{model}"."""
-    return {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()} - PAGE
+    return {re.sub(r"<(?:[\w(), ]+:)?(\w+)>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()} - PAGE
+
+
+def test_the_table_of_meters_has_every_kind_in_the_order_of_refusals() -> None:
+    table = README[README.index("| meter | `scope` in errors |") :].partition("\n\n")[0]
+    assert tuple(re.findall(r"^\| (\w+) \| `", table, flags=re.MULTILINE)[1:]) == meter_names.KINDS
+
+
+def test_the_table_of_roles_has_every_role() -> None:
+    table = README[README.index("| role | may |") :].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+_\w+)`", table, flags=re.MULTILINE)) == set(rights.ROLES)
 
 
 def test_every_route_is_named(app: Flask) -> None:
