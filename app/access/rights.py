@@ -101,7 +101,9 @@ class Rights:
     def _check_limits(self, row: VirtualKey | None, granted: Mapping[str, Any]) -> None:
         own = self.key
         limited = own.budget_id is not None or bool(own.model_limits)
-        limited = limited or any(getattr(own, name) not in (None, False) for name in LIMIT_NAMES)
+        # By identity: a limit of 0 equals False, and is the tightest there is.
+        unset = [value is None or value is False for value in (getattr(own, name) for name in LIMIT_NAMES)]
+        limited = limited or not all(unset)
         if not limited:
             return
         if row is None:

@@ -98,9 +98,10 @@ def test_a_list_of_keys_is_the_users_own(ask: Ask) -> None:
     assert ask("/key/list", None, ada).json["total_count"] == 1
 
 
-def test_a_key_with_limits_of_its_own_makes_no_others_and_cannot_loosen_them(ask: Ask) -> None:
-    ada = somebody(ask, max_budget=1)
-    assert ask("/key/generate", {"max_budget": 1}, ada).status_code == 403
+@pytest.mark.parametrize("budget", [0, 1])
+def test_a_key_with_limits_of_its_own_makes_no_others_and_cannot_loosen_them(ask: Ask, budget: int) -> None:
+    ada = somebody(ask, max_budget=budget)
+    assert ask("/key/generate", {"max_budget": budget}, ada).status_code == 403
     assert refusal(ask("/key/update", {"key": ada, "max_budget": 2}, ada)) == (403, "max_budget")
 
 
