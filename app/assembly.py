@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Flask
 from sqlalchemy import make_url
 
-from app import api, cli, settings
+from app import api, audit, cli, settings
 from app.extensions import celery_init_app, db, engine_options, prepare_postgresql, prepare_sqlite, redis
 from app.gateway.pipeline import Gateway
 from app.settings import Settings
@@ -31,6 +31,7 @@ def assemble(given: Settings | None, database_patience: float, redis_patience: f
             prepare_sqlite(db.engine)
         else:
             prepare_postgresql(db.engine, database_patience)
+    audit.listen()
     redis.init_app(chosen.redis_url, redis_patience)
     celery_init_app(app, chosen.redis_url)
     app.extensions["tollgate"] = Gateway(chosen, app.app_context)

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from celery import Celery
 from celery.beat import EmbeddedService, Scheduler
-from celery.signals import worker_process_init, worker_ready
+from celery.signals import task_prerun, worker_process_init, worker_ready
 
-from app import create_app
+from app import audit, create_app
 from app.extensions import db
 from worker import budgets, reconcile, retention, schedule, settle, sweep, webhooks
 
@@ -29,6 +29,12 @@ def start_clock(**_: object) -> None:
     every start, so nothing is kept in a file.
     """
     cast("threading.Thread", EmbeddedService(celery, thread=True, scheduler_cls=Scheduler)).start()
+
+
+@task_prerun.connect
+def act_as_worker(**_: object) -> None:
+    """Whatever a task changes, the worker has changed."""
+    audit.act_as(audit.Actor(audit.WORKER))
 
 
 @worker_process_init.connect

@@ -6,10 +6,12 @@ from typing import Any, cast
 
 from flask import current_app, g, request
 
+from app import audit
 from app.access import callers, rights, routes_allowed
 from app.access.callers import Caller
 from app.access.rights import Rights
 from app.api.base import Blueprint, Decorator, View, secret_of_request
+from app.api.fields import CONTROL_CHARACTERS
 from app.errors import Conflict, NotAllowed
 from app.gateway.pipeline import Gateway
 
@@ -34,12 +36,22 @@ def require_caller(*, changes: bool) -> None:
     """
     token = secret_of_request()
     g.caller = None if callers.is_master(token, gateway().settings.master_key) else callers.identify(token)
+    audit.act_as(_actor(g.caller))
     if g.caller is not None:
         routes_allowed.check_route(g.caller, request.path, changes=changes)
         if changes and g.caller.role in rights.VIEWERS:
             raise NotAllowed(f"The role {g.caller.role} changes nothing.")
     admin = g.caller is None or g.caller.role in rights.ADMIN_ROLES
     g.virtual_key = None if admin else g.caller
+
+
+def _actor(caller: Caller | None) -> audit.Actor:
+    """Who asks, for the audit; the header is LiteLLM's, and proves nothing."""
+    said = request.headers.get("litellm-changed-by", "")
+    changed_by = CONTROL_CHARACTERS.sub("", said)[: audit.LONGEST_NAME] or None
+    if caller is None:
+        return audit.Actor(callers.MASTER_KEY_ID, changed_by=changed_by)
+    return audit.Actor(caller.key_id, caller.user_id, changed_by)
 
 
 def require_admin(*, changes: bool) -> None:

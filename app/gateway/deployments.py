@@ -105,11 +105,10 @@ class StoredDeployments:
     def delete(self, model_id: str) -> None:
         """Deletes a deployment. Raises as `change`."""
         with _changing(), write_transaction() as session:
-            gone = session.execute(
-                sa.delete(StoredDeployment).where(StoredDeployment.id == model_id).returning(StoredDeployment.id)
-            ).all()
-            if not gone:
+            row = session.get(StoredDeployment, model_id, with_for_update=True)
+            if row is None:
                 raise self._not_here(model_id)
+            session.delete(row)
 
     def encrypt_again(self) -> tuple[int, list[str]]:
         """Encrypts all credentials with the first key: how many, and the ids of those that no key opens.

@@ -81,7 +81,7 @@ def test_tags_stand_in_the_order_of_the_page(spec: dict[str, Any]) -> None:
             "Holds",
             "Export",
         ),
-        *("Reports", "Daily reports", "Report", "Activity", "Estimates", "Webhooks", "Health", "LLM routes"),
+        *("Reports", "Daily reports", "Report", "Activity", "Estimates", "Webhooks", "Audit", "Health", "LLM routes"),
     ]
 
 
