@@ -145,19 +145,6 @@ def of_user(user_id: str) -> Sequence[VirtualKey]:
     )
 
 
-def listed(
-    *, page: int, size: int, user_id: str | None = None, token: str | None = None, alias: str | None = None
-) -> tuple[Sequence[VirtualKey], int]:
-    """One page of keys, newest first, and how many there are. Raises DatabaseUnavailable."""
-    equal = {VirtualKey.user_id: user_id, VirtualKey.token: token, VirtualKey.key_alias: alias}
-    wanted = [column == value for column, value in equal.items() if value is not None]
-    with database_errors():
-        total = db.session.scalar(sa.select(sa.func.count()).select_from(VirtualKey).where(*wanted))
-    newest_first = (VirtualKey.created_at.desc(), VirtualKey.id)
-    page_of = sa.select(VirtualKey).where(*wanted).order_by(*newest_first).limit(size).offset((page - 1) * size)
-    return _read(page_of), total or 0
-
-
 def token_of(reference: str) -> str:
     """The hash of a key that is given as itself or as its hash already."""
     return reference if HASH.fullmatch(reference) else callers.hash_token(reference)

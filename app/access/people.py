@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from app.access import callers, keys, revoking, rows
 from app.access.keys import NewKey
 from app.errors import NotFound
 from app.extensions import database_errors, db, write_transaction
-from app.models import TEMPLATED, TeamMember, User, VirtualKey
+from app.models import TEMPLATED, Balance, TeamMember, User, VirtualKey
 
 COLUMNS = ("user_email", "user_alias", "user_role", "models", "model_limits", "metadata", *TEMPLATED)
 # The fields of /user/new that are about the key which is made with the user.
@@ -25,6 +26,18 @@ BUDGET = frozenset(
         *("temp_budget_increase", "temp_budget_expiry"),
     ]
 )
+
+EVER = 0
+SORTS: dict[str, Any] = {
+    "created_at": User.created_at,
+    "updated_at": User.updated_at,
+    "user_id": User.user_id,
+    "user_email": User.user_email,
+    "user_alias": User.user_alias,
+    "user_role": User.user_role,
+    "max_budget": User.max_budget,
+    "spend": sa.func.coalesce(Balance.spend, 0),
+}
 
 
 def create(fields: Mapping[str, Any]) -> tuple[User, NewKey | None]:
@@ -100,25 +113,68 @@ def delete(user_ids: Collection[str]) -> int:
     return len(wanted)
 
 
-def listed(
-    *, page: int, size: int, user_ids: Sequence[str] | None = None, email: str | None = None
-) -> tuple[Sequence[tuple[User, int]], int]:
-    """One page of users with the number of their keys, oldest first, and how many users there are.
-
-    `email` is any part of the address. Raises DatabaseUnavailable.
-    """
-    wanted: list[sa.ColumnElement[bool]] = []
-    if user_ids is not None:
-        wanted.append(User.user_id.in_(user_ids))
-    if email is not None:
-        wanted.append(User.user_email.icontains(email, autoescape=True))
-    key_count = sa.select(sa.func.count()).where(VirtualKey.user_id == User.user_id).correlate(User).scalar_subquery()
-    oldest_first = (User.created_at, User.user_id)
+def of_ids(user_ids: Iterable[str]) -> dict[str, User]:
+    """The users with these ids, as far as they exist. Raises DatabaseUnavailable."""
     with database_errors():
-        total = db.session.scalar(sa.select(sa.func.count()).select_from(User).where(*wanted))
-        found = db.session.execute(
-            sa.select(User, key_count).where(*wanted).order_by(*oldest_first).limit(size).offset((page - 1) * size)
-        ).all()
+        found = db.session.scalars(sa.select(User).where(User.user_id.in_(set(user_ids)))).all()
+        db.session.expunge_all()
+        db.session.rollback()
+    return {user.user_id: user for user in found}
+
+
+def all_ids() -> Sequence[str]:
+    """The ids of all users, oldest first. Raises DatabaseUnavailable."""
+    with database_errors():
+        found = db.session.scalars(sa.select(User.user_id).order_by(User.created_at, User.user_id)).all()
+        db.session.rollback()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which users; None asks for nothing. `email` is any part of the address, `search` of id, address or alias."""
+
+    user_ids: Sequence[str] | None = None
+    email: str | None = None
+    role: str | None = None
+    team_id: str | None = None
+    search: str | None = None
+
+    def conditions(self) -> list[sa.ColumnElement[bool]]:
+        """As SQL; all must hold."""
+        found: list[sa.ColumnElement[bool]] = []
+        if self.user_ids is not None:
+            found.append(User.user_id.in_(self.user_ids))
+        if self.email is not None:
+            found.append(User.user_email.icontains(self.email, autoescape=True))
+        if self.role is not None:
+            found.append(User.user_role == self.role)
+        if self.team_id is not None:
+            members = sa.select(TeamMember.user_id).where(TeamMember.team_id == self.team_id)
+            found.append(User.user_id.in_(members))
+        if self.search is not None:
+            places = (User.user_id, User.user_email, User.user_alias)
+            found.append(sa.or_(*(place.icontains(self.search, autoescape=True) for place in places)))
+        return found
+
+
+def listed(
+    wanted: Wanted, *, page: int, size: int, sort_by: str = "created_at", descending: bool = False
+) -> tuple[Sequence[tuple[User, int]], int]:
+    """One page of users with the number of their keys, sorted by one of SORTS, and how many users there are.
+
+    Raises DatabaseUnavailable.
+    """
+    conditions, column = wanted.conditions(), SORTS[sort_by]
+    key_count = sa.select(sa.func.count()).where(VirtualKey.user_id == User.user_id).correlate(User).scalar_subquery()
+    query = sa.select(User, key_count).where(*conditions)
+    if sort_by == "spend":
+        ever = sa.and_(Balance.meter == "user:" + User.user_id, Balance.window_start == EVER)
+        query = query.outerjoin(Balance, ever)
+    order = (column.desc() if descending else column.asc()).nulls_last()
+    with database_errors():
+        total = db.session.scalar(sa.select(sa.func.count()).select_from(User).where(*conditions))
+        found = db.session.execute(query.order_by(order, User.user_id).limit(size).offset((page - 1) * size)).all()
         db.session.expunge_all()
         db.session.rollback()
     return [(row[0], row[1]) for row in found], total or 0

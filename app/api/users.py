@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, jsonify
+from marshmallow import RAISE, fields, validate
 from marshmallow import Schema as AnswerSchema
-from marshmallow import fields, validate
 
 from app.access import keys, people, rights
 from app.api import shown
@@ -14,7 +14,8 @@ from app.api.base import Schema
 from app.api.fields import Count, Email, Flag, Moment, Text, lifetime
 from app.api.guards import AdminBlueprint, admin_key, refuse_master_key, virtual_key
 from app.api.schemas import NOT_YET_OF_USERS, KeySchema, LimitsSchema, PageSchema, UserSchema, says
-from app.errors import BadRequest, NotAllowed, NotFound
+from app.errors import BadRequest, NotAllowed, NotFound, TollgateError
+from app.models import User
 
 blueprint = AdminBlueprint(
     "Users",
@@ -24,6 +25,7 @@ blueprint = AdminBlueprint(
 )
 
 MOST_PER_PAGE = 100
+MOST_AT_ONCE = 500
 LONGEST_LIST = 10_000
 
 
@@ -106,11 +108,22 @@ class DeletedUsersSchema(Schema):
 class UserListQuerySchema(PageSchema):
     """Which users."""
 
-    not_yet = frozenset({"organization_ids", "role", "search", "sort_by", "sort_order", "sso_user_ids", "team"})
+    not_yet = frozenset({"organization_ids", "sso_user_ids"})
 
     page_size = Count(least=1, most=MOST_PER_PAGE, load_default=25, metadata=says("Users on a page."))
     user_ids = Text(longest=LONGEST_LIST, metadata=says("Only these users: ids with commas between them."))
     user_email = Text(metadata=says("Only users with this text in their e-mail address."))
+    role = fields.String(validate=validate.OneOf(list(rights.ROLES)), metadata=says("Only users with this role."))
+    team = Text(metadata=says("Only members of this team."))
+    search = Text(metadata=says("Only users with this text in their id, e-mail address or alias."))
+    sort_by = fields.String(
+        load_default="created_at",
+        validate=validate.OneOf(list(people.SORTS)),
+        metadata=says("What the users are sorted by; `spend` is all that was ever spent. Users without it stand last."),
+    )
+    sort_order = fields.String(
+        load_default="asc", validate=validate.OneOf(["asc", "desc"]), metadata=says("`asc` or `desc`.")
+    )
 
 
 class ListedUserSchema(UserSchema):
@@ -122,11 +135,57 @@ class ListedUserSchema(UserSchema):
 class UserListSchema(AnswerSchema):
     """One page of users."""
 
-    users = fields.List(fields.Nested(ListedUserSchema), metadata=says("The users on this page, oldest first."))
+    users = fields.List(fields.Nested(ListedUserSchema), metadata=says("The users on this page."))
     total = fields.Integer(metadata=says("How many users there are on all pages."))
     page = fields.Integer(metadata=says("This page, from 1."))
     page_size = fields.Integer(metadata=says("Users on a page."))
     total_pages = fields.Integer(metadata=says("How many pages there are."))
+
+
+class EveryUserSchema(UserFieldsSchema):
+    """What users can have in common."""
+
+    class Meta:
+        """What belongs to one of them is no field here."""
+
+        unknown = RAISE
+        exclude = ("user_id", "user_email")
+
+
+class ChangedUsersSchema(Schema):
+    """Changes of many users, or one change of all."""
+
+    users = fields.List(
+        fields.Nested(UserFieldsSchema),
+        allow_none=True,
+        validate=validate.Length(0, MOST_AT_ONCE),
+        metadata=says("For each user what /user/update takes."),
+    )
+    all_users = Flag(allow_none=True, metadata=says("True: every user is changed as user_updates says."))
+    user_updates = fields.Nested(
+        EveryUserSchema, allow_none=True, metadata=says("With all_users: what is changed, as /user/update takes it.")
+    )
+
+
+class UserChangeSchema(AnswerSchema):
+    """What became of one change."""
+
+    user_id = fields.String(allow_none=True, metadata=says("The user's id; null where only an address was given."))
+    user_email = fields.String(allow_none=True, metadata=says("The user's e-mail address."))
+    success = fields.Boolean(metadata=says("Whether the user was changed."))
+    error = fields.String(allow_none=True, metadata=says("Why the user is as it was; null: it was changed."))
+    updated_user = fields.Nested(
+        UserSchema, allow_none=True, metadata=says("The user after the change; null: there was none.")
+    )
+
+
+class UsersChangedSchema(AnswerSchema):
+    """What became of many changes."""
+
+    results = fields.List(fields.Nested(UserChangeSchema), metadata=says("Each user, in the order of the request."))
+    total_requested = fields.Integer(metadata=says("How many users were to be changed."))
+    successful_updates = fields.Integer(metadata=says("How many were."))
+    failed_updates = fields.Integer(metadata=says("How many were not."))
 
 
 @blueprint.route("/new", methods=["POST"])
@@ -170,13 +229,67 @@ def update(given: dict[str, Any]) -> dict[str, Any]:
 
     Only the fields that are sent are changed; null clears one. The user is named by user_id, or else by user_email.
     """
+    user = _changed(given)
+    return {"user_id": user.user_id, "data": shown.row(user)}
+
+
+@blueprint.route("/bulk_update", methods=["POST"])
+@blueprint.arguments(ChangedUsersSchema, example={"users": [{"user_id": "krrish3@berri.ai", "max_budget": 10}]})
+@blueprint.answers(UsersChangedSchema)
+@blueprint.errors(400)
+def bulk_update(given: dict[str, Any]) -> dict[str, Any]:
+    """Change many users, or all, each as /user/update does.
+
+    Each user is changed wholly or not at all, and one who cannot be changed holds up no other. A body that is wrong
+    anywhere changes none.
+    """
+    wanted = given.get("users") or []
+    if given.get("all_users"):
+        updates = given.get("user_updates")
+        if wanted or not updates:
+            raise BadRequest("all_users goes with user_updates, and without users.", param="user_updates")
+        wanted = [{"user_id": user_id, **updates} for user_id in people.all_ids()]
+    elif not wanted or given.get("user_updates"):
+        raise BadRequest("Say which users: users, or all_users with user_updates.", param="users")
+    results = [_outcome(changes) for changes in wanted]
+    changed = sum(result["success"] for result in results)
+    return {
+        "results": results,
+        "total_requested": len(results),
+        "successful_updates": changed,
+        "failed_updates": len(results) - changed,
+    }
+
+
+def _outcome(changes: dict[str, Any]) -> dict[str, Any]:
+    named = {"user_id": changes.get("user_id"), "user_email": changes.get("user_email")}
+    try:
+        user = _changed(changes)
+    except TollgateError as error:
+        return named | {"success": False, "error": error.message, "updated_user": None}
+    named = {"user_id": user.user_id, "user_email": user.user_email}
+    return named | {"success": True, "error": None, "updated_user": shown.row(user)}
+
+
+def _changed(given: dict[str, Any]) -> User:
     user_id, email = given.pop("user_id", None), given.get("user_email")
     if user_id is None and email is None:
         raise BadRequest("Say which user: user_id, or user_email.", param="user_id")
     found = people.find(user_id, email=email)
     rights.check_admins_grant(admin_key(), given.get("user_role"), None, {})
-    user = people.change(found, given, shown.has_room)
-    return {"user_id": user.user_id, "data": shown.row(user)}
+    return people.change(found, given, shown.has_room)
+
+
+@blueprint.route("/available_roles")
+@blueprint.open_to_virtual_keys()
+@blueprint.answers(
+    {"type": "object", "additionalProperties": {"type": "object"}},
+    description="Roles by name, with a description each.",
+)
+def available_roles() -> Response:
+    """List the roles that users can have."""
+    labels = {role: role.replace("_", " ").capitalize() for role in rights.ROLES}
+    return jsonify({role: {"description": text, "ui_label": labels[role]} for role, text in rights.ROLES.items()})
 
 
 @blueprint.route("/info")
@@ -223,7 +336,13 @@ def list_users(given: dict[str, Any]) -> dict[str, Any]:
     """List users."""
     page, size = given["page"], given["page_size"]
     wanted = given["user_ids"].split(",") if given.get("user_ids") else None
-    found, total = people.listed(page=page, size=size, user_ids=wanted, email=given.get("user_email"))
+    found, total = people.listed(
+        people.Wanted(wanted, given.get("user_email"), given.get("role"), given.get("team"), given.get("search")),
+        page=page,
+        size=size,
+        sort_by=given["sort_by"],
+        descending=given["sort_order"] == "desc",
+    )
     rows = shown.rows([row for row, _ in found])
     for row, (_, key_count) in zip(rows, found, strict=True):
         row["key_count"] = key_count

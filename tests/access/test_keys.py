@@ -18,7 +18,7 @@ def test_keys_for_a_new_user_made_at_once_share_one_user(gateway_app: Flask) -> 
         made = set(pool.map(make, range(4)))
     with gateway_app.app_context():
         assert {row.token for row in keys.of_user("ada")} == {callers.hash_token(secret) for secret in made}
-        assert people.listed(page=1, size=10)[1] == 1
+        assert people.listed(people.Wanted(), page=1, size=10)[1] == 1
 
 
 def test_a_new_key_is_known_at_once(gateway_app: Flask) -> None:
