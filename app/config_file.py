@@ -30,8 +30,8 @@ _OURS = {
     "model_info": "id base_model mode access_groups max_input_tokens max_output_tokens input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "general_settings": "master_key database_url unpriced abandoned on_disconnect budget_wait max_request_size_mb"
-    " maximum_spend_logs_retention_period gateway_limits global_max_parallel_requests user_header_name"
-    " create_customers week_start webhook_url webhook_secret alert_thresholds",
+    " maximum_spend_logs_retention_period expired_keys_retention gateway_limits global_max_parallel_requests"
+    " user_header_name create_customers week_start webhook_url webhook_secret alert_thresholds",
     "gateway_limits": "max_budget soft_budget strict budget_duration timezone week_start rollover max_parallel_requests"
     " queue_timeout rpm_limit tpm_limit alert_thresholds",
     "router_settings": "timeout",

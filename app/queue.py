@@ -15,6 +15,8 @@ BUDGETS = "tollgate.budgets"
 RETENTION = "tollgate.retention"
 RECONCILE = "tollgate.reconcile"
 WEBHOOKS = "tollgate.webhooks"
+EXPIRY = "tollgate.expiry"
+ROTATION = "tollgate.rotation"
 
 log = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ SHORTEST_MASTER_KEY = 16
 SHORTEST_WEBHOOK_SECRET = 16
 SHORTEST_ENCRYPTION_KEY = 16
 
+KEYS_RETENTION = "expired_keys_retention"
 RETENTION = "maximum_spend_logs_retention_period"
 # A row is what keeps its call from being booked again, so none goes while the call's event may still be on its way.
 SHORTEST_RETENTION = 86_400
@@ -71,7 +72,8 @@ class Settings:
     `on_disconnect` says what becomes of a call whose client has left: the provider is let go at once ("cancel"), or its
     answer is read to the end for its usage ("drain").
     `abandoned` says what a call of a dead process costs: what it held ("held"), or nothing ("free"). Ledger rows older
-    than `ledger_retention` are deleted; None: never. `timezone` and `week_start` are those of budgets that state none.
+    than `ledger_retention` are deleted, and keys that have expired for longer than `expired_keys_retention`; None:
+    never. `timezone` and `week_start` are those of budgets that state none.
     `customer_header` is the header that names the customer of a call; with `create_customers` a new name becomes a
     customer on first sight, with the budget template `customer_template`. Webhooks go to `webhook_url` (None: there are
     none), signed with `webhook_key`. `alert_thresholds` are percentages, for budgets that do not state their own.
@@ -89,6 +91,7 @@ class Settings:
     abandoned: str = "held"
     on_disconnect: str = "cancel"
     ledger_retention: int | None = 90 * 86_400
+    expired_keys_retention: int | None = 30 * 86_400
     budget_wait: float = 5.0
     lease: float = 30.0
     max_body_bytes: int = 32 * 1024 * 1024
@@ -169,6 +172,9 @@ def _general(general: Section, router: Section) -> dict[str, Any]:
         found["max_body_bytes"] = int(largest * 1024 * 1024)
     if RETENTION in general.values:
         found["ledger_retention"] = _ledger_retention(general)
+    if KEYS_RETENTION in general.values:
+        expected = 'a duration like "30d", or null to keep them all'
+        found["expired_keys_retention"] = _seconds(general, KEYS_RETENTION, 1, expected)
     found |= _webhooks(general)
     timeout = model_list.timeout(router)
     return found if timeout is None else found | {"timeout": timeout}
@@ -229,15 +235,19 @@ def _customers(general: Section, litellm: Section) -> dict[str, Any]:
 def _ledger_retention(general: Section) -> int | None:
     """Read how many seconds ledger rows are kept; null: for ever."""
     expected = 'a duration of a day or more like "90d", or null to keep everything'
-    text = general.text(RETENTION, expected)
+    return _seconds(general, RETENTION, SHORTEST_RETENTION, expected)
+
+
+def _seconds(general: Section, name: str, least: int, expected: str) -> int | None:
+    text = general.text(name, expected)
     if text is None:
         return None
     try:
         seconds = durations.seconds(text, datetime.now(UTC))
     except ValueError:
         seconds = 0
-    if seconds < SHORTEST_RETENTION:
-        general.wrong(RETENTION, text, expected)
+    if seconds < least:
+        general.wrong(name, text, expected)
     return seconds
 
 

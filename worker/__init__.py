@@ -11,9 +11,9 @@ from celery.signals import task_prerun, worker_process_init, worker_ready
 
 from app import audit, create_app
 from app.extensions import db
-from worker import budgets, reconcile, retention, schedule, settle, sweep, webhooks
+from worker import budgets, expiry, reconcile, retention, rotation, schedule, settle, sweep, webhooks
 
-__all__ = ["budgets", "celery", "reconcile", "retention", "settle", "sweep", "webhooks"]
+__all__ = ["budgets", "celery", "expiry", "reconcile", "retention", "rotation", "settle", "sweep", "webhooks"]
 
 # Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
 flask_app = create_app(database_patience=40.0, redis_patience=5.0)

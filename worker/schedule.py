@@ -10,13 +10,15 @@ from redis.exceptions import LockError
 from redis.lock import Lock
 
 from app.extensions import redis
-from app.queue import BUDGETS, RECONCILE, RETENTION, SETTLE, SWEEP, WEBHOOKS
+from app.queue import BUDGETS, EXPIRY, RECONCILE, RETENTION, ROTATION, SETTLE, SWEEP, WEBHOOKS
 
 SETTLE_SECONDS = 2
 SWEEP_SECONDS = 5
 WEBHOOKS_SECONDS = 5
 BUDGETS_SECONDS = 30
+ROTATION_SECONDS = 30
 RETENTION_SECONDS = 60
+EXPIRY_SECONDS = 300
 RECONCILE_SECONDS = 600
 
 # A tick that could not be run in time is dropped: the next one does its work.
@@ -27,7 +29,9 @@ SCHEDULE = {
         (SWEEP, SWEEP_SECONDS),
         (WEBHOOKS, WEBHOOKS_SECONDS),
         (BUDGETS, BUDGETS_SECONDS),
+        (ROTATION, ROTATION_SECONDS),
         (RETENTION, RETENTION_SECONDS),
+        (EXPIRY, EXPIRY_SECONDS),
         (RECONCILE, RECONCILE_SECONDS),
     )
 }

@@ -30,6 +30,7 @@ import urllib3
 from celery import shared_task
 from flask import Flask, current_app
 from redis.exceptions import LockError, RedisError
+from sqlalchemy.orm import Session
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -40,6 +41,7 @@ from urllib3.exceptions import (
 )
 
 from app import webhooks as outbox
+from app.access import rotation
 from app.errors import Unavailable
 from app.extensions import write_transaction
 from app.models import Webhook, now
@@ -148,9 +150,17 @@ def claim() -> list[Message]:
         for row in session.scalars(due.limit(AT_ONCE).with_for_update(skip_locked=True)):
             row.attempts += 1
             row.next_attempt_at = at + timedelta(seconds=CLAIM_SECONDS)
-            body = orjson.dumps(outbox.message(row))
+            body = orjson.dumps(outbox.message(row) | secrets_of(session, row))
             messages.append(Message(row.id, row.event, body, row.attempts, row.created_at))
     return messages
+
+
+def secrets_of(session: Session, row: Webhook) -> dict[str, Any]:
+    """What a message says beside what is stored: no secret ever is."""
+    if row.event != rotation.KEY_ROTATED:
+        return {}
+    master_key = current_app.extensions["tollgate"].settings.master_key
+    return {"key": rotation.secret_to_tell(session, row.payload, master_key)}
 
 
 def attempt(pool: urllib3.PoolManager, settings: Settings, message: Message) -> Outcome:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app import durations, queue
+from app import durations, queue, webhooks
 from app.access import callers, rows
 from app.errors import BadRequest, Conflict, NotFound
 from app.extensions import database_errors, db, write_transaction
@@ -24,7 +24,7 @@ CUSTOM_KEY = re.compile(r"sk-[!-~]{13,197}")
 HASH = re.compile(r"[0-9a-f]{64}")
 COLUMNS = (
     *("key_alias", "user_id", "team_id", "models", "aliases", "tags", "model_limits", "metadata", "blocked"),
-    *("allowed_routes", "key_type"),
+    *("allowed_routes", "key_type", "auto_rotate", "rotation_interval", "rotation_grace"),
     *TEMPLATED,
 )
 
@@ -70,6 +70,8 @@ def draft(fields: Mapping[str, Any], user_id: str | None) -> NewKey:
     rows.assign(row, COLUMNS, fields)
     row.user_id = user_id
     row.expires = _expiry(fields.get("duration"), row.created_at)
+    _check_rotation(row)
+    row.rotate_at = next_rotation(row, row.created_at)
     return NewKey(row, secret)
 
 
@@ -111,9 +113,31 @@ def apply(session: Session, row: VirtualKey, changes: Mapping[str, Any]) -> None
         _check_user(session, changes["user_id"])
         row.revoked_reason = row.revoked_at = row.revoked_until = None
     rows.check_references(session, changes)
+    before = row.auto_rotate, row.rotation_interval
     rows.assign(row, COLUMNS, changes)
+    if (row.auto_rotate, row.rotation_interval) != before:
+        _check_rotation(row)
+        row.rotate_at = next_rotation(row, now())
     if "duration" in changes:
         row.expires = _expiry(changes["duration"], now())
+
+
+def next_rotation(row: VirtualKey, at: datetime) -> datetime | None:
+    """When a key that has a new secret since `at` gets the next one; None: not by itself."""
+    return _expiry(row.rotation_interval, at) if row.auto_rotate else None
+
+
+def _check_rotation(row: VirtualKey) -> None:
+    """Raises BadRequest where scheduled secrets would reach nobody, or never come."""
+    if not row.auto_rotate:
+        return
+    if row.rotation_interval is None:
+        raise BadRequest("Say how often the key gets a new secret: rotation_interval.", param="rotation_interval")
+    if not webhooks.wanted():
+        raise BadRequest(
+            "Nobody would get the new secrets: they are told by webhooks, and general_settings.webhook_url is not set.",
+            param="auto_rotate",
+        )
 
 
 def check_secret(secret: str) -> None:

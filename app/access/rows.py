@@ -22,6 +22,7 @@ NOTHING: dict[str, Callable[[], Any]] = {
     "metadata": dict,
     "strict": bool,
     "blocked": bool,
+    "auto_rotate": bool,
     "allowed_routes": list,
     "key_type": lambda: "default",
     "user_role": lambda: "internal_user",

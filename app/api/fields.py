@@ -115,9 +115,14 @@ class Metadata(fields.Dict):
         return document
 
 
-def lifetime(**options: Any) -> marshmallow.fields.Field[Any]:
-    """A key's lifetime, such as "20m"."""
-    return _checked(lambda text: durations.seconds(text, now()), **options)
+def lifetime(*, least: int = 1, **options: Any) -> marshmallow.fields.Field[Any]:
+    """A span of time such as "20m", of at least so many seconds."""
+
+    def check(text: str) -> None:
+        if durations.seconds(text, now()) < least:
+            raise ValueError(f"Must be {least} seconds or more.")
+
+    return _checked(check, **options)
 
 
 def window(**options: Any) -> marshmallow.fields.Field[Any]:

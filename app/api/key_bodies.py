@@ -13,6 +13,7 @@ from app.api.fields import Count, Flag, Names, Text, lifetime
 from app.api.schemas import NOT_YET_OF_KEYS, KeySchema, LimitsSchema, PageSchema, says
 
 MOST_PER_PAGE = 100
+SHORTEST_ROTATION_SECONDS = 60
 MOST_AT_ONCE = 500
 MOST_ALIASES = 100
 REFERENCE = "The key itself, or its hash (`token`)."
@@ -61,6 +62,22 @@ class KeyFieldsSchema(LimitsSchema):
             "`llm_api`: calls of models alone; `management`: admin routes alone; `read_only`: reading alone; `default` "
             "or null: all that its user may."
         ),
+    )
+    auto_rotate = Flag(
+        allow_none=True,
+        metadata=says(
+            "True: the key gets a new secret every rotation_interval, told by the webhook `key.rotated`. Needs "
+            "general_settings.webhook_url."
+        ),
+    )
+    rotation_interval = lifetime(
+        least=SHORTEST_ROTATION_SECONDS,
+        allow_none=True,
+        metadata=says("How often auto_rotate makes a new secret, a minute or more.", example="30d"),
+    )
+    rotation_grace = lifetime(
+        allow_none=True,
+        metadata=says("For how long the old secret works beside one that auto_rotate made. Null: `48h`.", example="7d"),
     )
     duration = lifetime(
         allow_none=True, metadata=says("The key's lifetime: `20m`, `30d`, `1mo`. Null: no end.", example="20m")

@@ -59,11 +59,9 @@ NOT_YET_OF_USERS = NOT_YET | {
 NOT_YET_OF_KEYS = NOT_YET | frozenset(
     [
         "access_group_ids",
-        "auto_rotate",
         "default_estimated_output_tokens",
         "default_estimated_output_tokens_per_model",
         "end_user_budget_id",
-        "rotation_interval",
         "router_settings",
         "throttle_on_budget_exceeded",
     ]
@@ -323,6 +321,12 @@ class KeySchema(ShownLimitsSchema):
     key_type = fields.String(metadata=says("`default`, `llm_api`, `management` or `read_only`."))
     service_account = fields.Boolean(metadata=says("Whether the key is a team's and no user's."))
     created_by = fields.String(allow_none=True, metadata=says("Who made it: `master`, or a user or key by id."))
+    auto_rotate = fields.Boolean(metadata=says("Whether the key gets new secrets by schedule."))
+    rotation_interval = fields.String(allow_none=True, metadata=says("How often; null: not said."))
+    rotation_grace = fields.String(
+        allow_none=True, metadata=says("For how long the old secret then still works; null: `48h`.")
+    )
+    rotate_at = Moment(allow_none=True, metadata=says("When the next one is due (UTC); null: none is."))
     rotation_count = fields.Integer(metadata=says("How many new secrets the key has got."))
     expires = Moment(allow_none=True, metadata=says("When the key ends (UTC); null: never."))
     blocked = fields.Boolean(metadata=says("Whether the key is blocked by hand."))

@@ -19,7 +19,8 @@ class VirtualKey(TemplatedColumns, db.Model):  # type: ignore[name-defined,misc]
     raised budget; the two never touch each other. `revoked_until` is the end of the budget's window (None: no end), at
     which the revocation ends by itself. `model_limits` are limits by model name, access group or wildcard, each by the
     names of LimitColumns; `aliases` are other models by the name that is asked for. `rotate_at` is when the next secret
-    is due; `regenerated_by` is the hash of the last idempotency key with which a new secret was asked for.
+    is due, `rotation_grace` for how long the present one then still works, `rotation_count` how often there was a new
+    one. `regenerated_by` is the fingerprint of the request that asked for the present secret with an idempotency key.
     """
 
     __tablename__ = "virtual_key"
@@ -46,6 +47,7 @@ class VirtualKey(TemplatedColumns, db.Model):  # type: ignore[name-defined,misc]
     blocked: Mapped[bool] = mapped_column(default=False)
     auto_rotate: Mapped[bool] = mapped_column(default=False)
     rotation_interval: Mapped[str | None] = mapped_column(sa.String(32))
+    rotation_grace: Mapped[str | None] = mapped_column(sa.String(32))
     rotate_at: Mapped[OptionalMoment] = mapped_column(index=True)
     rotation_count: Mapped[int] = mapped_column(default=0)
     regenerated_by: Mapped[str | None] = mapped_column(sa.String(64))
@@ -62,13 +64,18 @@ class VirtualKey(TemplatedColumns, db.Model):  # type: ignore[name-defined,misc]
 
 
 class FormerToken(db.Model):  # type: ignore[name-defined,misc]
-    """An earlier secret of a key, by its hash, which works until `valid_until`."""
+    """An earlier secret of a key, by its hash, which works until `valid_until`.
+
+    It is kept for a while after that, because a client may still name its key by it, or ask again with the idempotency
+    key by which it was made (`regenerated_by`, as in VirtualKey).
+    """
 
     __tablename__ = "former_token"
 
     token: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     key_id: Mapped[str] = mapped_column(sa.String(40), sa.ForeignKey("virtual_key.id", ondelete="CASCADE"), index=True)
     valid_until: Mapped[Moment]
+    regenerated_by: Mapped[str | None] = mapped_column(sa.String(64))
 
     def __init__(self, **columns: Any) -> None:
         """Columns by name."""

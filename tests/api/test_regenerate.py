@@ -97,6 +97,17 @@ def test_a_repetition_after_another_regeneration_is_refused(ask: Ask) -> None:
     assert ask("/key/regenerate", {"key": old}, 409, Idempotency_Key="once")["error"]["code"] == "conflict"
 
 
+def test_a_secret_that_has_ended_never_comes_back(gateway_app: Flask, ask: Ask, works: Callable[[str], bool]) -> None:
+    key = ask("/key/generate", {})
+    once = ask("/key/regenerate", {"key": key["token"]}, Idempotency_Key="once")
+    twice = ask("/key/regenerate", {"key": once["token"]}, Idempotency_Key="twice")
+    with gateway_app.app_context(), write_transaction() as session:
+        session.query(FormerToken).delete()
+    again = ask("/key/regenerate", {"key": twice["token"]}, Idempotency_Key="once")
+    assert again["key"] not in {once["key"], twice["key"]}
+    assert [works(made["key"]) for made in (once, twice, again)] == [False, False, True]
+
+
 def test_other_keys_of_the_same_idempotency_key_get_other_secrets(ask: Ask) -> None:
     keys = [ask("/key/generate", {})["key"] for _ in range(2)]
     assert len({ask("/key/regenerate", {"key": key}, Idempotency_Key="x")["key"] for key in keys}) == 2
