@@ -36,7 +36,8 @@ def test_a_window_that_was_spent_leaves_nothing() -> None:
 
 def test_a_window_that_was_overspent_takes_nothing_from_the_next() -> None:
     spent(before=170)
-    assert ask("r1", NOW, estimate=10).left == 90
+    verdict = ask("r1", NOW, estimate=10)
+    assert (verdict.budget, verdict.left) == (100, 90)
 
 
 def test_one_window_at_the_most_rolls_over() -> None:

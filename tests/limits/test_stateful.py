@@ -76,9 +76,9 @@ limits = st.builds(
     name=st.just(""),
     max_budget=budgets,
     strict=st.booleans(),
-    window_start=st.sampled_from([0, 0, 200]),
+    window_start=st.sampled_from([0, 200, 200]),
     max_parallel=st.sampled_from([None, None, None, 1, 1, 2]),
-    rolls_over=st.sampled_from([0, 40, 100]),
+    rolls_over=st.sampled_from([0, 40, 100, 100]),
     queue_ms=st.sampled_from([0, 1000, 1000]),
 )
 # What a call may cost at most, seen from what is left of its budgets; and what it does cost, seen from that.
