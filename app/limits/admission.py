@@ -11,6 +11,9 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from redis.exceptions import RedisError
+
+from app.errors import LimitsUnavailable
 from app.extensions import redis
 from app.limits.meters import (
     ARRIVALS,
@@ -306,15 +309,18 @@ def free_slots(request_id: str, meters: Iterable[str]) -> None:
 def leave_queues(request_id: str, meters: Iterable[Meter]) -> None:
     """For a call that has asked from a queue and gives up: nobody stands behind it any more.
 
-    Asks Redis nothing where no meter has a queue. Raises redis.RedisError.
+    Asks Redis nothing where no meter has a queue. Raises LimitsUnavailable.
     """
     keys = _queue_keys(meters)
     if not keys:
         return
-    with redis.client.pipeline(transaction=True) as pipeline:
-        for key in keys:
-            pipeline.zrem(key, request_id)
-        pipeline.execute()
+    try:
+        with redis.client.pipeline(transaction=True) as pipeline:
+            for key in keys:
+                pipeline.zrem(key, request_id)
+            pipeline.execute()
+    except RedisError as error:
+        raise LimitsUnavailable("Redis does not answer. Try again.") from error
 
 
 def renew(lease_ms: int, calls: Iterable[tuple[str, Sequence[str]]]) -> None:

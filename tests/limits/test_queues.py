@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
+from app.errors import LimitsUnavailable
 from app.extensions import redis
 from app.limits import admission
 from app.limits.meters import ARRIVALS, Meter, Tokens, asked_key, queue_key
@@ -106,6 +107,12 @@ def test_who_gives_up_stands_in_no_queue() -> None:
 def test_giving_up_without_a_queue_does_not_ask_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "client", Redis.from_url("redis://127.0.0.1:1/0"))
     admission.leave_queues("r1", [TEAM, Meter("key:k1", queue_ms=5000)])
+
+
+def test_giving_up_without_redis_is_told_as_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis, "client", Redis.from_url("redis://127.0.0.1:1/0"))
+    with pytest.raises(LimitsUnavailable):
+        admission.leave_queues("r1", [KEY])
 
 
 def test_a_call_that_waits_takes_nothing() -> None:
