@@ -190,7 +190,7 @@ def _zone_meant(name: str) -> str | None:
     for known in sorted(known for known in _zone_names() if "/" in known and not known.startswith("Etc/")):
         spellings[known.lower()] = known
         spellings.setdefault(known.rpartition("/")[2].lower(), known)
-    sought = name[:_SHOWN_CHARACTERS].strip().lower().replace(" ", "_")
+    sought = name[:_SHOWN_CHARACTERS].lower().replace(" ", "_")
     close = get_close_matches(sought, spellings, n=1, cutoff=_LIKE_ENOUGH)
     return spellings[close[0]] if close else None
 
