@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from marshmallow import Schema as AnswerSchema
-from marshmallow import ValidationError, fields
+from marshmallow import ValidationError, fields, validate
 
 from app.access import key_names
 from app.api import own
@@ -54,8 +54,7 @@ class DaysQuerySchema(RecentQuerySchema):
     """Which days."""
 
     timezone = fields.Integer(
-        validate=lambda minutes: minutes == 0,
-        error_messages={"validator_failed": "Must be 0: days begin at midnight in UTC."},
+        validate=validate.Equal(0, error="Must be 0: days begin at midnight in UTC."),
         metadata=says("Minutes from UTC: 0, because days begin at midnight in UTC."),
     )
 
