@@ -1,6 +1,9 @@
-"""Commands: `flask --app app reconcile` and `flask --app app encrypt-credentials`."""
+"""Commands: `flask --app app reconcile`, `flask --app app export` and `flask --app app encrypt-credentials`."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
 
 import click
 from flask import Flask, current_app
@@ -9,12 +12,16 @@ from flask.cli import with_appcontext
 from app import books
 from app.errors import Unavailable
 from app.gateway.deployments import StoredDeployments
+from app.ledger import export
 from app.limits import holds
+
+DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def init_app(app: Flask) -> None:
     """Registers the commands."""
     app.cli.add_command(reconcile)
+    app.cli.add_command(export_ledger)
     app.cli.add_command(encrypt_credentials)
 
 
@@ -36,6 +43,23 @@ def reconcile() -> None:
         raise click.ClickException(error.message) from error
     click.echo("1 difference" if found == 1 else f"{found} differences")
     click.get_current_context().exit(1 if found else 0)
+
+
+@click.command("export")
+@click.option("--format", "file_format", type=click.Choice(list(export.FORMATS)), default="csv")
+@click.option("--start", type=DAY, help="The first day (UTC).")
+@click.option("--end", type=DAY, help="The last day (UTC), included.")
+@click.argument("file", type=click.File("wb"))
+@with_appcontext
+def export_ledger(file_format: str, start: datetime | None, end: datetime | None, file: BinaryIO) -> None:
+    """Write rows of the ledger to FILE (-: standard output), oldest first."""
+    chunks = export.chunks(
+        start=start and start.replace(tzinfo=UTC), end=end and end.replace(tzinfo=UTC) + timedelta(days=1)
+    )
+    try:
+        file.writelines(export.written(file_format, chunks))
+    except Unavailable as error:
+        raise click.ClickException(error.message) from error
 
 
 @click.command()

@@ -1,9 +1,11 @@
-"""`flask --app app reconcile` and `flask --app app encrypt-credentials`."""
+"""`flask --app app reconcile`, `flask --app app export` and `flask --app app encrypt-credentials`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -12,6 +14,7 @@ from app import books, create_app
 from app.extensions import redis
 from app.limits.meters import budget_key
 from app.settings import Settings
+from tests.ledger.test_post import book, event
 from tests.people import Someone
 
 
@@ -69,3 +72,14 @@ def test_credentials_that_no_key_opens_are_named_and_end_with_1(make_app: Callab
         1,
         "one: its credentials cannot be decrypted\n0 deployments encrypted\n",
     )
+
+
+def test_the_rows_of_some_days_are_exported(gateway_app: Flask, tmp_path: Path) -> None:
+    with gateway_app.app_context():
+        days = [datetime(2026, 3, day, tzinfo=UTC) for day in (1, 2, 3)]
+        book(*(replace(event(f"r{day.day}"), started_ms=int(day.timestamp() * 1000)) for day in days))
+    days_of_march = ["--start", "2026-03-02", "--end", "2026-03-02"]
+    done = gateway_app.test_cli_runner().invoke(args=["export", *days_of_march, str(tmp_path / "march.csv")])
+    assert (done.exit_code, done.output) == (0, "")
+    header, *lines = (tmp_path / "march.csv").read_text().splitlines()
+    assert (header.split(",")[0], [line.split(",")[0] for line in lines]) == ("request_id", ["r2"])
