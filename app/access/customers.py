@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from app.access import callers, rows
 from app.access.named_customers import ALL_CUSTOMERS
+from app.access.rows import Page
 from app.errors import NotFound
 from app.extensions import database_errors, db, write_transaction
 from app.models import TEMPLATED, Customer
@@ -72,21 +73,18 @@ def find(customer_id: str) -> Customer:
     return row
 
 
-def listed(*, page: int, size: int, search: str | None = None) -> tuple[Sequence[Customer], int]:
-    """One page of customers, oldest first, and how many there are; `search` is any part of the id or alias."""
-    wanted = []
+def listed(page: Page, *, search: str | None = None, budget_id: str | None = None) -> tuple[Sequence[Customer], int]:
+    """One page of customers, and how many there are; `search` is any part of the id or alias.
+
+    Raises DatabaseUnavailable.
+    """
+    wanted: list[sa.ColumnElement[bool]] = []
     if search is not None:
         columns = (Customer.customer_id, Customer.alias)
         wanted.append(sa.or_(*(column.icontains(search, autoescape=True) for column in columns)))
-    oldest_first = (Customer.created_at, Customer.customer_id)
-    with database_errors():
-        total = db.session.scalar(sa.select(sa.func.count()).select_from(Customer).where(*wanted))
-        found = db.session.scalars(
-            sa.select(Customer).where(*wanted).order_by(*oldest_first).limit(size).offset((page - 1) * size)
-        ).all()
-        db.session.expunge_all()
-        db.session.rollback()
-    return found, total or 0
+    if budget_id is not None:
+        wanted.append(Customer.budget_id == budget_id)
+    return rows.listed(Customer, wanted, page)
 
 
 @contextmanager

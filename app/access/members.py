@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,8 +45,8 @@ def add(session: Session, team_id: str, new: NewMember) -> TeamMember:
 
 def add_all(team_id: str, new: Sequence[NewMember]) -> list[TeamMember]:
     """Adds members, all of them or none. Raises NotFound (team) and what `add` raises."""
-    with callers.invalidating([f"team:{team_id}"]), write_transaction() as session:
-        _check_team(session, team_id)
+    with callers.invalidating([f"team:{team_id}"]), rows.unique_names(), write_transaction() as session:
+        lock_team(session, team_id)
         added = [add(session, team_id, one) for one in new]
         for row in added:
             rows.let_go(session, row)
@@ -84,8 +84,27 @@ def remove(team_id: str, user_id: str | None, email: str | None) -> TeamMember:
     return row
 
 
+def emails_of(user_ids: Iterable[str]) -> dict[str, str | None]:
+    """E-mail addresses by user_id. Raises DatabaseUnavailable."""
+    with database_errors():
+        wanted = sa.select(User.user_id, User.user_email).where(User.user_id.in_(sorted(set(user_ids))))
+        found = {row.user_id: row.user_email for row in db.session.execute(wanted)}
+        db.session.rollback()
+    return found
+
+
+def of_user(user_id: str) -> Sequence[TeamMember]:
+    """What teams a user is in, first joined first. Raises DatabaseUnavailable."""
+    with database_errors():
+        wanted = sa.select(TeamMember).where(TeamMember.user_id == user_id)
+        found = db.session.scalars(wanted.order_by(TeamMember.created_at, TeamMember.team_id)).all()
+        db.session.expunge_all()
+        db.session.rollback()
+    return found
+
+
 def _member(session: Session, team_id: str, user_id: str | None, email: str | None) -> TeamMember:
-    _check_team(session, team_id)
+    lock_team(session, team_id)
     if user_id is None:
         user_id = _id_of(session, email)
     row = session.get(TeamMember, (team_id, user_id), with_for_update=True)
@@ -97,7 +116,15 @@ def _member(session: Session, team_id: str, user_id: str | None, email: str | No
 def _user_id(session: Session, new: NewMember) -> str:
     if new.user_id is None:
         return _id_of(session, new.user_email)
+    is_new = not rows.exists(session, User, new.user_id)
     keys.ensure_user(session, new.user_id)
+    if new.user_email is not None:
+        user = session.get_one(User, new.user_id)
+        if is_new and user.user_email is None:
+            user.user_email = new.user_email
+        if user.user_email != new.user_email:
+            raise BadRequest(f"This user_email is not that of user '{new.user_id}'.", param="user_email")
+        session.flush()
     return new.user_id
 
 
@@ -110,6 +137,7 @@ def _id_of(session: Session, email: str | None) -> str:
     return user_id
 
 
-def _check_team(session: Session, team_id: str) -> None:
-    if not rows.exists(session, Team, team_id):
-        raise NotFound(f"There is no team '{team_id}'. Make one with /team/new.", param="team_id")
+def lock_team(session: Session, team_id: str) -> None:
+    """Members of a team change one after the other. Raises NotFound."""
+    unknown = NotFound(f"There is no team '{team_id}'. Make one with /team/new.", param="team_id")
+    rows.locked(session, Team, team_id, unknown)

@@ -11,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.access import callers, keys, revoking, rows
+from app.access import callers, keys, members, revoking, rows
 from app.access.keys import NewKey
+from app.access.members import NewMember
 from app.errors import NotFound
 from app.extensions import database_errors, db, write_transaction
 from app.models import TEMPLATED, Balance, TeamMember, User, VirtualKey
@@ -44,16 +45,25 @@ def create(fields: Mapping[str, Any]) -> tuple[User, NewKey | None]:
     """Makes a user and, unless `auto_create_key` is false, a first key, in one transaction.
 
     Budget, models and limits are the user's and count over all keys; `duration`, `key_alias` and `key` are the key's.
-    Raises Conflict (user_id, user_email, key_alias or key taken), BadRequest, DatabaseUnavailable, LimitsUnavailable.
+    `teams` are memberships: `team_id`, `role` and the member's limits.
+    Raises Conflict (user_id, user_email, key_alias or key taken), BadRequest, NotFound (team, template),
+    DatabaseUnavailable, LimitsUnavailable.
     """
     user = User(user_id=fields.get("user_id") or str(uuid.uuid4()))
     rows.assign(user, COLUMNS, fields)
     new = None
     if fields.get("auto_create_key") is not False:
         new = keys.draft({name: fields.get(name) for name in KEY_FIELDS}, user.user_id)
-    with _changing(user.user_id), write_transaction() as session:
+    teams = {membership["team_id"]: membership for membership in fields.get("teams") or ()}
+    with _changing(user.user_id, teams=teams), write_transaction() as session:
+        # In one order everywhere, so that nobody waits for somebody who waits for them.
+        for team_id in sorted(teams):
+            members.lock_team(session, team_id)
         rows.check_references(session, fields)
         session.add(user)
+        session.flush()
+        for team_id, membership in teams.items():
+            members.add(session, team_id, NewMember(user.user_id, role=membership["role"], limits=membership))
         rows.let_go(session, user)
         if new is not None:
             session.add(new.row)
@@ -181,9 +191,10 @@ def listed(
 
 
 @contextmanager
-def _changing(*user_ids: str) -> Iterator[None]:
-    """Around a transaction on users: all processes hear of it, also for all keys of these users."""
-    with callers.invalidating([f"user:{user_id}" for user_id in user_ids]), rows.unique_names():
+def _changing(*user_ids: str, teams: Collection[str] = ()) -> Iterator[None]:
+    """Around a transaction on users, and their memberships: all processes hear of it, also for all of their keys."""
+    subjects = [*(f"user:{user_id}" for user_id in user_ids), *(f"team:{team_id}" for team_id in teams)]
+    with callers.invalidating(subjects), rows.unique_names():
         yield
 
 

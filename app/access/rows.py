@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, NotFound
+from app.extensions import database_errors, db
 from app.models import Budget, Team
 
 # What null means for the columns that cannot be null.
@@ -26,6 +29,7 @@ NOTHING: dict[str, Callable[[], Any]] = {
     "allowed_routes": list,
     "key_type": lambda: "default",
     "user_role": lambda: "internal_user",
+    "member_limits": dict,
 }
 UNIQUE_VIOLATION = "23505"
 # What callers call a column, where that is something else.
@@ -39,7 +43,18 @@ UNIQUE = {
     "team_id": "This team_id is taken. Change the team with /team/update.",
     "customer_id": "This user_id is taken. Change the customer with /customer/update.",
     "budget_id": "This budget_id is taken. Change the budget with /budget/update.",
+    "id": "This id stands for another credit.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page of a list, from 1, with how many rows, in which order. Rows without a value stand last."""
+
+    number: int
+    size: int
+    sort_by: str
+    descending: bool = False
 
 
 def let_go(session: Session, row: Any) -> None:
@@ -94,6 +109,27 @@ def check_references(session: Session, fields: Mapping[str, Any]) -> None:
         wanted = fields.get(name)
         if wanted is not None and not exists(session, table, wanted):
             raise NotFound(f"There is no such {name.removesuffix('_id')}. Make one with {route}.", param=name)
+
+
+def locked(session: Session, table: type[Any], key: Any, unknown: NotFound) -> Any:
+    """The row, which nobody else changes before this transaction ends. Raises `unknown` where there is none."""
+    row = session.get(table, key, with_for_update=True)
+    if row is None:
+        raise unknown
+    return row
+
+
+def listed(table: type[Any], wanted: Sequence[sa.ColumnElement[bool]], page: Page) -> tuple[Sequence[Any], int]:
+    """One page of a table's rows, and how many there are on all pages. Raises DatabaseUnavailable."""
+    column = getattr(table, page.sort_by)
+    order = (column.desc() if page.descending else column.asc()).nulls_last()
+    query = sa.select(table).where(*wanted).order_by(order, *sa.inspect(table).primary_key)
+    with database_errors():
+        total = db.session.scalar(sa.select(sa.func.count()).select_from(table).where(*wanted))
+        found = db.session.scalars(query.limit(page.size).offset((page.number - 1) * page.size)).all()
+        db.session.expunge_all()
+        db.session.rollback()
+    return found, total or 0
 
 
 def exists(session: Session, table: type[Any], key: Any) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import make_transient
 
 from app.access import callers, members, rows
 from app.access.members import NewMember
+from app.access.rows import Page
 from app.errors import BadRequest, NotFound
 from app.extensions import database_errors, db, write_transaction
 from app.models import TEMPLATED, Team, TeamMember, VirtualKey
@@ -25,8 +26,10 @@ def create(fields: Mapping[str, Any], wanted: Sequence[NewMember]) -> Team:
     Raises BadRequest, Conflict, NotFound (budget, user), DatabaseUnavailable, LimitsUnavailable.
     """
     row = Team(team_id=fields.get("team_id") or str(uuid.uuid4()))
-    if "/" in row.team_id:
-        raise BadRequest("A team_id has no slash in it: meters of members are named team_id/user_id.", param="team_id")
+    if "/" in row.team_id or "%" in row.team_id:
+        raise BadRequest(
+            'A team_id has no "/" and no "%" in it: meters of members are named team_id/user_id.', param="team_id"
+        )
     rows.assign(row, COLUMNS, fields)
     with _changing(row.team_id), write_transaction() as session:
         rows.check_references(session, {"budget_id": fields.get("budget_id")})
@@ -97,16 +100,18 @@ def keys_of(team_id: str) -> Sequence[VirtualKey]:
 
 
 def listed(
+    page: Page,
     *,
-    page: int,
-    size: int,
     user_id: str | None = None,
     alias: str | None = None,
     team_id: str | None = None,
-    descending: bool = False,
-    sort_by: str = "created_at",
+    search: str | None = None,
 ) -> tuple[Sequence[Team], int]:
-    """One page of teams and how many there are; `user_id`: only this member's; `alias`: any part of it."""
+    """One page of teams and how many there are.
+
+    `user_id`: only this member's; `alias`: any part of it; `search`: any part of id or alias. Raises
+    DatabaseUnavailable.
+    """
     wanted: list[sa.ColumnElement[bool]] = []
     if user_id is not None:
         wanted.append(Team.team_id.in_(sa.select(TeamMember.team_id).where(TeamMember.user_id == user_id)))
@@ -114,11 +119,10 @@ def listed(
         wanted.append(Team.team_alias.icontains(alias, autoescape=True))
     if team_id is not None:
         wanted.append(Team.team_id == team_id)
-    column = getattr(Team, sort_by)
-    ordered = sa.select(Team).where(*wanted).order_by(column.desc() if descending else column, Team.team_id)
-    with database_errors():
-        total = db.session.scalar(sa.select(sa.func.count()).select_from(Team).where(*wanted))
-    return _read(ordered.limit(size).offset((page - 1) * size)), total or 0
+    if search is not None:
+        columns = (Team.team_id, Team.team_alias)
+        wanted.append(sa.or_(*(column.icontains(search, autoescape=True) for column in columns)))
+    return rows.listed(Team, wanted, page)
 
 
 def members_of(team_ids: Iterable[str]) -> Sequence[TeamMember]:

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, make_transient
 
-from app.access import callers, rows
+from app.access import callers, keys, path, rows
+from app.access.rows import Page
 from app.errors import Conflict, NotFound
 from app.extensions import database_errors, db, write_transaction
 from app.models import LIMIT_NAMES, Budget, Customer, Team, TeamMember, User, VirtualKey
@@ -29,13 +30,20 @@ def create(fields: Mapping[str, Any]) -> Budget:
 
 
 def change(budget_id: str, changes: Mapping[str, Any]) -> Budget:
-    """Changes the fields that are given, for all who have the template. Raises NotFound and what `create` raises."""
+    """Changes the fields that are given, for all who have the template. Raises NotFound and what `create` raises.
+
+    Of users who have it, those whose keys were revoked for their budget are looked at again.
+    """
     with callers.invalidating([f"budget:{budget_id}"]), write_transaction() as session:
         row = session.get(Budget, budget_id, with_for_update=True)
         if row is None:
             raise _unknown(budget_id)
         rows.assign(row, COLUMNS, changes)
+        revoked = sa.exists().where(VirtualKey.user_id == User.user_id, VirtualKey.revoked_reason.is_not(None))
+        waiting = session.scalars(sa.select(User.user_id).where(User.budget_id == budget_id, revoked)).all()
         rows.let_go(session, row)
+    for user_id in waiting:
+        keys.look_again(user_id)
     return row
 
 
@@ -48,6 +56,10 @@ def delete(budget_id: str) -> Budget:
         uses = _uses(session, budget_id)
         if uses:
             raise Conflict(f"The budget '{budget_id}' is used {uses} times. Take it away there first.", param="id")
+        if path.settings().customer_template == budget_id:
+            raise Conflict(
+                f"New customers get the budget '{budget_id}' (litellm_settings.max_end_user_budget_id).", param="id"
+            )
         session.delete(row)
         session.flush()
         make_transient(row)
@@ -63,9 +75,10 @@ def find(budget_ids: Collection[str]) -> Sequence[Budget]:
     return found
 
 
-def listed() -> Sequence[Budget]:
-    """All templates, in the order in which they were made."""
-    return _read(sa.select(Budget))
+def listed(page: Page, search: str | None = None) -> tuple[Sequence[Budget], int]:
+    """One page of templates, and how many there are; `search` is any part of the id. Raises DatabaseUnavailable."""
+    wanted = [] if search is None else [Budget.budget_id.icontains(search, autoescape=True)]
+    return rows.listed(Budget, wanted, page)
 
 
 def _uses(session: Session, budget_id: str) -> int:

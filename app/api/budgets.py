@@ -8,10 +8,11 @@ from marshmallow import Schema as AnswerSchema
 from marshmallow import fields, validate
 
 from app.access import templates
+from app.access.rows import Page
 from app.api.base import Schema
-from app.api.fields import Metadata, Moment, Text
+from app.api.fields import Count, Metadata, Moment, Text
 from app.api.guards import AdminBlueprint
-from app.api.schemas import LimitValuesSchema, ShownLimitValuesSchema, says
+from app.api.schemas import LimitValuesSchema, PageSchema, ShownLimitValuesSchema, says, sort_by, sort_order
 from app.models import LIMIT_NAMES, Budget
 
 blueprint = AdminBlueprint(
@@ -69,6 +70,15 @@ class BudgetQuerySchema(Schema):
     budget_id = Text(required=True, metadata=says(THE_ID))
 
 
+class BudgetListQuerySchema(PageSchema):
+    """Which templates."""
+
+    page_size = Count(least=1, most=1000, load_default=1000, metadata=says("Templates on a page."))
+    search = Text(metadata=says("Only templates with this text in their id."))
+    sort_by = sort_by("created_at", "updated_at", "budget_id", "max_budget", first="created_at")
+    sort_order = sort_order()
+
+
 class SettingSchema(AnswerSchema):
     """One value of a template."""
 
@@ -76,6 +86,12 @@ class SettingSchema(AnswerSchema):
     field_type = fields.String(metadata=says("The kind of its values."))
     field_description = fields.String(metadata=says("What it means."))
     field_value = fields.Raw(allow_none=True, metadata=says("Its value; null: not set. Money in dollars."))
+    stored_in_db = fields.Boolean(metadata=says("Whether the template sets it."))
+
+
+TOTAL_HEADER = {
+    "x-total-count": {"description": "How many templates there are on all pages.", "schema": {"type": "integer"}}
+}
 
 
 @blueprint.route("/new", methods=["POST"])
@@ -110,10 +126,14 @@ def info(given: dict[str, Any]) -> list[Budget]:
 
 
 @blueprint.route("/list")
-@blueprint.answers(BudgetSchema(many=True))
-def list_budgets() -> list[Budget]:
-    """List all templates, oldest first."""
-    return list(templates.listed())
+@blueprint.arguments(BudgetListQuerySchema, location="query")
+@blueprint.answers(BudgetSchema(many=True), headers=TOTAL_HEADER)
+@blueprint.errors(400)
+def list_budgets(given: dict[str, Any]) -> tuple[list[Budget], int, dict[str, str]]:
+    """List templates. The header x-total-count says how many there are on all pages."""
+    page = Page(given["page"], given["page_size"], given["sort_by"], descending=given["sort_order"] == "desc")
+    found, total = templates.listed(page, given.get("search"))
+    return list(found), 200, {"x-total-count": str(total)}
 
 
 @blueprint.route("/settings")
@@ -130,6 +150,7 @@ def settings(given: dict[str, Any]) -> list[dict[str, Any]]:
             "field_type": type(described[name]).__name__,
             "field_description": described[name].metadata["description"],
             "field_value": shown[name],
+            "stored_in_db": shown[name] not in (None, False),
         }
         for name in LIMIT_NAMES
     ]

@@ -1,113 +1,120 @@
-"""Credit for a meter's budget, and LiteLLM's way to say it: a spend that is set back."""
+"""Credit for budgets: /limits/<kind>/<id>/credit, and /key/<key>/reset_spend as LiteLLM has it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from marshmallow import Schema as AnswerSchema
-from marshmallow import ValidationError, fields
+from marshmallow import fields
 
-from app import meter_names, money
-from app.access import credits as giving
+from app import meter_names
+from app.access import credits as credit_rows
 from app.access import keys, path
-from app.api import shown
+from app.api import limits, shown
 from app.api.base import Schema
-from app.api.fields import Dollars, Moment, Text
+from app.api.fields import Dollars, Moment, SignedDollars, Text
 from app.api.guards import AdminBlueprint
-from app.api.limits import MeterSchema, find, live
-from app.api.limits import shown as shown_meter
 from app.api.schemas import says
 from app.errors import BadRequest
+from app.extensions import database_errors, db
+from app.gateway.explain import Standing, standings
 
-blueprint = AdminBlueprint("Credits", __name__, description="Money on top of a budget, in the window that is open now.")
+blueprint = AdminBlueprint(
+    "Credits", __name__, description="Money on top of a budget in its present window. The ledger stays as it is."
+)
 
-
-class Credit(fields.Float):
-    """Dollars that may be negative; nano-dollars inside."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **_options: Any) -> Any:  # noqa: ARG002
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value == 0:
-            raise ValidationError("Must be a number of dollars other than 0.")
-        try:
-            return money.budget_from_json(abs(value)) * (1 if value > 0 else -1)
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
+KINDS_WITH_MODELS = ("key", "user")
 
 
-class NewCreditSchema(Schema):
-    """A credit."""
+class CreditQuerySchema(Schema):
+    """Which of a key's or user's budgets."""
 
-    amount = Credit(
+    model = Text(metadata=says("A name of model_limits: the budget for this model. Without it: the whole budget."))
+
+
+class CreditSchema(Schema):
+    """A credit to give."""
+
+    amount = SignedDollars(
         required=True,
-        metadata=says("Dollars on top of the budget in the present window; negative: taken back.", example=5),
+        metadata=says("Dollars on top of the budget. Below 0: takes something back.", example=5.0),
     )
-    reason = Text(allow_none=True, metadata=says("Why, for the people who read the books later."))
+    reason = Text(allow_none=True, metadata=says("Why; it is kept and shown."))
     id = Text(
         longest=64,
         allow_none=True,
-        metadata=says("A name of your own for this credit: sent again, it is not given again. Null: one is made."),
+        metadata=says("An id of your own. The same one again gives nothing more, so a request can be repeated."),
     )
 
 
 class ResetSchema(Schema):
-    """What a key's spend is to count as."""
+    """What is to count as spent."""
 
-    reset_to = Dollars(required=True, metadata=says("Dollars that the present window's spend shall count as."))
+    reset_to = Dollars(required=True, metadata=says("Dollars that count as spent afterwards.", example=0.0))
 
 
-class ResetAnswerSchema(AnswerSchema):
-    """The key's budget after the reset."""
+class ResetKeySchema(AnswerSchema):
+    """What counts as spent."""
 
     key_hash = fields.String(metadata=says("The key's hash."))
-    spend = Dollars(metadata=says("Dollars that the spend counts as now."))
-    previous_spend = Dollars(metadata=says("Dollars spent in the present window, by the ledger."))
-    max_budget = Dollars(allow_none=True, metadata=says("The key's budget in dollars."))
-    effective_budget = Dollars(
-        allow_none=True, metadata=says("Dollars that may be spent in the present window, credit included.")
-    )
-    budget_reset_at = Moment(allow_none=True, metadata=says("When the window ends (UTC); null: never."))
+    spend = Dollars(metadata=says("Dollars that count as spent now: by the ledger, less the credit of this window."))
+    previous_spend = Dollars(metadata=says("Dollars that counted as spent before, also those that are not booked yet."))
+    max_budget = Dollars(allow_none=True, metadata=says("Dollars of a window without credit; null: as the template."))
+    effective_budget = Dollars(metadata=says("Dollars that may be spent in the present window, with all credit."))
+    budget_reset_at = Moment(allow_none=True, metadata=says("When the present window ends (UTC); null: never."))
 
 
 @blueprint.route("/limits/<any(key, user, team, team_member, customer):kind>/<path:reference>/credit", methods=["POST"])
-@blueprint.arguments(NewCreditSchema)
-@blueprint.answers(MeterSchema)
+@blueprint.arguments(CreditQuerySchema, location="query")
+@blueprint.arguments(CreditSchema, example={"amount": 5, "reason": "an answer that was cut off"})
+@blueprint.answers(limits.MeterSchema)
 @blueprint.errors(400, 404, 409)
-def give(given: dict[str, Any], kind: str, reference: str) -> dict[str, Any]:
-    """Add to a budget in its present window, or take back what was added.
+def give(query: dict[str, Any], given: dict[str, Any], kind: str, reference: str) -> dict[str, Any]:
+    """Add money to a budget in its present window.
 
-    The ledger and max_budget stay as they are. Credit goes with its window; where the budget has none it stays. Keys
-    that were revoked because the budget was spent open again.
+    A key by itself or its hash, everybody else by id; a team's member as `team_id/user_id`. It ends with the window. It
+    acts on the next call, and keys that were revoked because the budget was spent open again.
     """
-    row = find(kind, reference)
-    meter = path.meter_of(row)
-    giving.give(meter, given["amount"], given.get("reason"), given.get("id"))
-    return next(shown_meter(one) for one in live(row) if one.meter.name == meter)
+    meter = path.meter_of(limits.find(kind, reference))
+    if "model" in query:
+        if kind not in KINDS_WITH_MODELS:
+            raise BadRequest("Only keys and users have budgets by model.", param="model")
+        meter = meter_names.name(f"{kind}_model", meter.partition(":")[2], query["model"])
+    credit_rows.give(meter, given, shown.has_room)
+    return limits.shown(_standing(meter))
 
 
 @blueprint.route("/key/<path:key>/reset_spend", methods=["POST"])
 @blueprint.arguments(ResetSchema, example={"reset_to": 0})
-@blueprint.answers(ResetAnswerSchema)
+@blueprint.answers(ResetKeySchema)
 @blueprint.errors(400, 404)
-def reset_spend(given: dict[str, Any], key: str) -> dict[str, Any]:
-    """Let a key spend as if it had spent `reset_to` in the present window.
+def reset(given: dict[str, Any], key: str) -> dict[str, Any]:
+    """Have a key's budget count as if only so much were spent in the present window.
 
-    The difference is given as credit; the ledger and the spend that is shown elsewhere stay as they are.
+    The ledger stays as it is: the difference is given as credit, so `spend` in /key/info stays and effective_budget
+    grows.
     """
     row = keys.find(key)
-    standing = shown.standings([row])[0]
-    if given["reset_to"] > standing.spend:
-        raise BadRequest("A spend can be set back, not forward.", param="reset_to")
-    amount = standing.spend - given["reset_to"]
-    if amount:
-        giving.give(meter_names.name("key", row.id), amount, "reset_spend")
-        standing_now = shown.standings([keys.find(key)])[0]
-    else:
-        standing_now = standing
+    meter = path.meter_of(row)
+    spends = _standing(meter)
+    done = credit_rows.reset(
+        meter, given["reset_to"], {spends.meter.window_start: spends.spend + spends.live.due}, shown.has_room
+    )
+    now = _standing(meter)
     return {
         "key_hash": row.token,
-        "spend": given["reset_to"],
-        "previous_spend": standing.spend,
+        "spend": done.after,
+        "previous_spend": done.before,
         "max_budget": row.max_budget,
-        "effective_budget": standing_now.effective_budget,
-        "budget_reset_at": standing_now.budget_reset_at,
+        "effective_budget": now.budget,
+        "budget_reset_at": limits.shown(now)["budget_reset_at"],
     }
+
+
+def _standing(meter: str) -> Standing:
+    """Raises LimitsUnavailable, DatabaseUnavailable."""
+    with database_errors():
+        session = db.session()
+        found = path.limits_by_meter(session, [meter])
+        session.rollback()
+    return standings(found.values())[0]

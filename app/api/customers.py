@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, jsonify
 from marshmallow import Schema as AnswerSchema
 from marshmallow import fields, validate
 
 from app.access import customers
+from app.access.rows import Page
 from app.api import shown
 from app.api.base import Schema
-from app.api.fields import Count, Flag, Text
+from app.api.fields import Count, Dollars, Flag, Moment, Text
 from app.api.guards import AdminBlueprint
-from app.api.schemas import PageSchema, ShownLimitsSchema, TemplatedLimitsSchema, says
+from app.api.schemas import PageSchema, ShownLimitsSchema, TemplatedLimitsSchema, says, sort_by, sort_order
 
 blueprint = AdminBlueprint(
     "Customers",
@@ -35,6 +35,21 @@ class CustomerFieldsSchema(TemplatedLimitsSchema):
     blocked = Flag(allow_none=True, metadata=says("Whether calls for this customer are refused."))
 
 
+class BudgetTableSchema(AnswerSchema):
+    """What a customer's own limits and those of the template come to."""
+
+    budget_id = fields.String(allow_none=True, metadata=says("The budget template; null: none."))
+    max_budget = Dollars(allow_none=True, metadata=says("The budget in dollars; null: no limit."))
+    soft_budget = Dollars(allow_none=True, metadata=says("Dollars at which a webhook is sent; null: none."))
+    max_parallel_requests = fields.Integer(
+        allow_none=True, metadata=says("How many calls may run at the same time; null: no limit.")
+    )
+    rpm_limit = fields.Integer(allow_none=True, metadata=says("Requests in any 60 seconds; null: no limit."))
+    tpm_limit = fields.Integer(allow_none=True, metadata=says("Tokens in any 60 seconds; null: no limit."))
+    budget_duration = fields.String(allow_none=True, metadata=says("The budget's window; null: it never resets."))
+    budget_reset_at = Moment(allow_none=True, metadata=says("When the present window ends (UTC); null: never."))
+
+
 class CustomerSchema(ShownLimitsSchema):
     """A customer."""
 
@@ -46,6 +61,9 @@ class CustomerSchema(ShownLimitsSchema):
     user_id = fields.String(attribute="customer_id", metadata=says(THE_ID))
     alias = fields.String(allow_none=True, metadata=says("A name for people."))
     blocked = fields.Boolean(metadata=says("Whether calls for this customer are refused."))
+    litellm_budget_table = fields.Nested(
+        BudgetTableSchema, metadata=says("The limits with those of the template, as LiteLLM writes them.")
+    )
 
 
 class CustomerQuerySchema(Schema):
@@ -59,6 +77,9 @@ class CustomerListQuerySchema(PageSchema):
 
     page_size = Count(least=1, most=1000, load_default=50, metadata=says("Customers on a page."))
     search = Text(metadata=says("Only customers with this text in their id or alias."))
+    budget_id = Text(metadata=says("Only customers with this budget template."))
+    sort_by = sort_by("created_at", "updated_at", "user_id", "alias", "max_budget", first="created_at")
+    sort_order = sort_order()
 
 
 class CustomerIdsSchema(Schema):
@@ -75,6 +96,13 @@ class BlockedCustomersSchema(AnswerSchema):
     blocked_users = fields.List(fields.Nested(CustomerSchema), metadata=says("The customers after the change."))
 
 
+class GoneCustomersSchema(AnswerSchema):
+    """What was deleted."""
+
+    deleted_customers = fields.Integer(metadata=says("How many customers were deleted."))
+    message = fields.String(metadata=says("The same for people."))
+
+
 TOTAL_HEADER = {
     "x-total-count": {"description": "How many customers there are on all pages.", "schema": {"type": "integer"}}
 }
@@ -87,7 +115,7 @@ TOTAL_HEADER = {
 @blueprint.errors(400, 404, 409)
 def new(given: dict[str, Any]) -> dict[str, Any]:
     """Make a customer, with limits of its own or a budget template's."""
-    return shown.row(customers.create(given))
+    return shown.customers([customers.create(given)])[0]
 
 
 @blueprint.route("/end_user/update", methods=["POST"], endpoint="end_user_update")
@@ -100,7 +128,7 @@ def update(given: dict[str, Any]) -> dict[str, Any]:
 
     Only the fields that are sent are changed; null clears one. It acts on the next call.
     """
-    return shown.row(customers.change(given.pop("user_id"), given))
+    return shown.customers([customers.change(given.pop("user_id"), given)])[0]
 
 
 @blueprint.route("/end_user/info", endpoint="end_user_info")
@@ -110,7 +138,7 @@ def update(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.errors(400, 404)
 def info(given: dict[str, Any]) -> dict[str, Any]:
     """Show a customer with spend and limits."""
-    return shown.row(customers.find(given["end_user_id"]))
+    return shown.customers([customers.find(given["end_user_id"])])[0]
 
 
 @blueprint.route("/end_user/list", endpoint="end_user_list")
@@ -119,22 +147,26 @@ def info(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.answers(CustomerSchema(many=True), headers=TOTAL_HEADER)
 @blueprint.errors(400)
 def list_customers(given: dict[str, Any]) -> tuple[list[dict[str, Any]], int, dict[str, str]]:
-    """List customers, oldest first. The header x-total-count says how many there are on all pages."""
-    found, total = customers.listed(page=given["page"], size=given["page_size"], search=given.get("search"))
-    return shown.rows(found), 200, {"x-total-count": str(total)}
+    """List customers. The header x-total-count says how many there are on all pages."""
+    column = "customer_id" if given["sort_by"] == "user_id" else given["sort_by"]
+    page = Page(given["page"], given["page_size"], column, descending=given["sort_order"] == "desc")
+    found, total = customers.listed(page, search=given.get("search"), budget_id=given.get("budget_id"))
+    return shown.customers(found), 200, {"x-total-count": str(total)}
 
 
 @blueprint.route("/end_user/delete", methods=["POST"], endpoint="end_user_delete")
 @blueprint.route("/customer/delete", methods=["POST"])
 @blueprint.arguments(CustomerIdsSchema, example={"user_ids": ["customer-7"]})
-@blueprint.answers({"type": "integer", "example": 1}, description="How many customers were deleted, as a bare number.")
+@blueprint.answers(GoneCustomersSchema)
 @blueprint.errors(400, 404)
-def delete(given: dict[str, Any]) -> Response:
+def delete(given: dict[str, Any]) -> dict[str, Any]:
     """Delete customers.
 
-    All of them or, where one is unknown, none. Their names are nobody's then, and have no limits.
+    All of them or, where one is unknown, none. Their names are nobody's then, and have no limits, unless
+    `create_customers` makes them customers again. What was spent for them stays in the ledger.
     """
-    return jsonify(customers.delete(given["user_ids"]))
+    count = customers.delete(given["user_ids"])
+    return {"deleted_customers": count, "message": f"Deleted {count} customer{'' if count == 1 else 's'}."}
 
 
 @blueprint.route("/end_user/block", methods=["POST"], endpoint="end_user_block")
@@ -144,7 +176,7 @@ def delete(given: dict[str, Any]) -> Response:
 @blueprint.errors(400, 404)
 def block(given: dict[str, Any]) -> dict[str, Any]:
     """Refuse all calls for customers."""
-    return {"blocked_users": shown.rows(customers.change_all(given["user_ids"], {"blocked": True}))}
+    return {"blocked_users": shown.customers(customers.change_all(given["user_ids"], {"blocked": True}))}
 
 
 @blueprint.route("/end_user/unblock", methods=["POST"], endpoint="end_user_unblock")
@@ -154,4 +186,4 @@ def block(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.errors(400, 404)
 def unblock(given: dict[str, Any]) -> dict[str, Any]:
     """Take calls for customers again."""
-    return {"blocked_users": shown.rows(customers.change_all(given["user_ids"], {"blocked": False}))}
+    return {"blocked_users": shown.customers(customers.change_all(given["user_ids"], {"blocked": False}))}

@@ -61,6 +61,17 @@ class Dollars(fields.Float):
         return money.optional_to_json(value)
 
 
+class SignedDollars(Dollars):
+    """As Dollars, below 0 too; 0 is refused."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        negative = isinstance(value, (int, float)) and value < 0
+        nano: int = super()._deserialize(-value if negative else value, attr, data, **options)
+        if not nano:
+            raise ValidationError("Must not be 0.")
+        return -nano if negative else nano
+
+
 class Count(fields.Integer):
     """A whole number, 0 or more."""
 

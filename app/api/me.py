@@ -68,7 +68,7 @@ def me(given: dict[str, Any]) -> dict[str, Any]:
     lefts = [one.left for one in standings if one.left is not None]
     return {
         "key": shown.key(row),
-        "user": None if row.user_id is None else shown.row(people.find(row.user_id)),
+        "user": None if row.user_id is None else shown.user(people.find(row.user_id)),
         "teams": [] if row.user_id is None else teams.teams_of([row.user_id]).get(row.user_id, []),
         "budget_left": min(lefts, default=None),
         "limits": [limits.shown(one) for one in standings if one.meter.name != GATEWAY],

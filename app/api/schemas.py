@@ -54,7 +54,6 @@ NOT_YET_OF_USERS = NOT_YET | {
     "sso_user_id",
     "tags",
     "team_id",
-    "teams",
 }
 NOT_YET_OF_KEYS = NOT_YET | frozenset(
     [
@@ -68,7 +67,10 @@ NOT_YET_OF_KEYS = NOT_YET | frozenset(
 )
 
 
-NAMES = ("key", "key_name", "key_alias", "expires", "status", "user_id", "user_email", "user_alias", "user_role")
+NAMES = (
+    *("key", "key_name", "key_alias", "expires", "status", "team_id", "team_alias", "role", "members_with_roles"),
+    *("user_id", "user_email", "user_alias", "user_role", "alias", "blocked"),
+)
 
 
 def says(description: str, *, example: Any = None) -> dict[str, Any]:
@@ -297,8 +299,26 @@ class ShownLimitsSchema(ShownLimitValuesSchema):
         return {name: data[name] for name in NAMES if name in data} | data
 
 
+class MembershipSchema(ShownLimitsSchema):
+    """A member with limits and spend, over the member's keys of this team."""
+
+    class Meta:
+        """A member has neither limits by model nor a document of its own."""
+
+        exclude = ("model_limits", "metadata")
+
+    team_id = fields.String(metadata=says("The team's id."))
+    user_id = fields.String(metadata=says("The member's user id."))
+    role = fields.String(metadata=says("`user` or `admin`."))
+    max_budget_in_team = Dollars(
+        allow_none=True, metadata=says("The same as max_budget, as LiteLLM writes it; null: as all members.")
+    )
+
+
 class UserSchema(ShownLimitsSchema):
     """A user."""
+
+    teams = fields.List(fields.String(), metadata=says("The ids of the teams that the user is in."))
 
     user_id = fields.String(metadata=says("The user's id."))
     user_email = fields.String(allow_none=True, metadata=says("The user's e-mail address."))
@@ -336,6 +356,24 @@ class KeySchema(ShownLimitsSchema):
     )
     revoked_reason = fields.String(
         allow_none=True, metadata=says("Why the key is revoked: `budget_exceeded`. Null: it is not.")
+    )
+
+
+def sort_by(*columns: str, first: str) -> fields.String:
+    """The query's field that says by which column a list is sorted; `first` is what it is without it."""
+    return fields.String(
+        load_default=first,
+        validate=validate.OneOf(columns),
+        metadata=says("By what the list is sorted; rows without it stand last."),
+    )
+
+
+def sort_order() -> fields.String:
+    """The query's field that says in which direction."""
+    return fields.String(
+        load_default="asc",
+        validate=validate.OneOf(["asc", "desc"]),
+        metadata=says("`asc`: smallest or oldest first. `desc`: largest or newest first."),
     )
 
 

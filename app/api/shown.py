@@ -10,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from app.access import path
+from app.access import path, teams
 from app.access.path import Limits
 from app.extensions import database_errors, db
 from app.ledger import balances
-from app.models import TemplatedColumns, User, VirtualKey, now
+from app.models import Customer, TeamMember, TemplatedColumns, User, VirtualKey, now
 
 EVER = 0
 # Databases take only so many values in one query.
@@ -43,6 +43,44 @@ def rows(many: Sequence[TemplatedColumns]) -> list[dict[str, Any]]:
     """As `row`, for many."""
     shown = zip(many, standings(many), strict=True)
     return [_columns(row) | asdict(standing) for row, standing in shown]
+
+
+def user(one: User, **more: Any) -> dict[str, Any]:
+    """As `row`, with the ids of the teams that the user is in, as UserSchema dumps it."""
+    return users([one])[0] | more
+
+
+def users(many: Sequence[User]) -> list[dict[str, Any]]:
+    """As `user`, for many."""
+    teams_of = teams.teams_of(user.user_id for user in many)
+    return [row | {"teams": teams_of.get(row["user_id"], [])} for row in rows(many)]
+
+
+def memberships(many: Sequence[TeamMember]) -> list[dict[str, Any]]:
+    """As `rows`, as MembershipSchema dumps them."""
+    return [row | {"max_budget_in_team": row["max_budget"]} for row in rows(many)]
+
+
+def customers(many: Sequence[Customer]) -> list[dict[str, Any]]:
+    """As `rows`, with what limits and template come to, in an object as LiteLLM has it."""
+    with database_errors():
+        limits = path.limits_of(db.session(), many)
+        db.session.rollback()
+    shown = zip(rows(many), (limits[path.meter_of(customer)] for customer in many), strict=True)
+    return [row | {"litellm_budget_table": _budget_table(row, one)} for row, one in shown]
+
+
+def _budget_table(row: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    return {
+        "budget_id": row["budget_id"],
+        "max_budget": limits.max_budget,
+        "soft_budget": limits.soft_budget,
+        "max_parallel_requests": limits.max_parallel,
+        "rpm_limit": limits.rpm,
+        "tpm_limit": limits.tpm,
+        "budget_duration": None if limits.schedule is None else limits.schedule.duration,
+        "budget_reset_at": row["budget_reset_at"],
+    }
 
 
 def key(row: VirtualKey, **more: Any) -> dict[str, Any]:

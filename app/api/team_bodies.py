@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from marshmallow import Schema as AnswerSchema
-from marshmallow import fields, post_load, validate
+from marshmallow import fields, post_load, pre_load, validate
 
 from app.api.base import Schema
 from app.api.fields import Count, Dollars, Email, Flag, Names, Text, window
 from app.api.schemas import (
     KeySchema,
     LimitValuesSchema,
+    MembershipSchema,
     PageSchema,
     ShownLimitsSchema,
     ShownLimitValuesSchema,
     TemplatedLimitsSchema,
     says,
+    sort_by,
+    sort_order,
 )
+from app.errors import BadRequest
 
 NOT_YET = frozenset(
     [
@@ -62,10 +66,12 @@ class MemberLimitsSchema(TemplatedLimitsSchema):
 
     @post_load
     def take_other_names(self, data: dict[str, Any], **_options: object) -> dict[str, Any]:
-        """LiteLLM's names become ours."""
+        """LiteLLM's names become ours. Raises BadRequest where both are there and differ."""
         for theirs, ours in (("max_budget_in_team", "max_budget"), ("allowed_models", "models")):
             if theirs in data:
-                data[ours] = data.pop(theirs)
+                value = data.pop(theirs)
+                if data.setdefault(ours, value) != value:
+                    raise BadRequest(f"{theirs} and {ours} are the same and have two values.", param=theirs)
         return data
 
 
@@ -105,6 +111,7 @@ class NewTeamSchema(TeamFieldsSchema):
     team_id = Text(allow_none=True, metadata=says(THE_TEAM + " Without a slash. Null: one is made.", example="blue"))
     members_with_roles = fields.List(
         fields.Nested(MemberSchema),
+        allow_none=True,
         validate=validate.Length(0, MOST_MEMBERS),
         metadata=says("The team's first members."),
     )
@@ -172,50 +179,61 @@ class TeamIdsSchema(Schema):
     )
 
 
-class TeamListQuerySchema(Schema):
+class TeamInfoQuerySchema(TeamReferenceSchema):
+    """Which team."""
+
+    key_limit = Count(least=0, load_default=1000, most=1000, metadata=says("How many of its keys are shown at most."))
+
+
+class TeamListQuerySchema(PageSchema):
     """Which teams."""
 
-    not_yet = frozenset({"organization_id"})
+    not_yet = frozenset({"organization_id", "status"})
 
-    user_id = Text(metadata=says("Only teams with this member."))
-
-
-class TeamPageQuerySchema(PageSchema):
-    """Which teams."""
-
-    not_yet = frozenset({"organization_id"})
-
-    page_size = Count(least=1, most=100, load_default=10, metadata=says("Teams on a page."))
+    page_size = Count(least=1, most=1000, load_default=1000, metadata=says("Teams on a page."))
     user_id = Text(metadata=says("Only teams with this member."))
     team_id = Text(metadata=says("Only the team with this id."))
     team_alias = Text(metadata=says("Only teams with this text in their alias."))
-    sort_by = fields.String(
-        load_default="created_at",
-        validate=validate.OneOf(["created_at", "team_alias", "team_id", "max_budget"]),
-        metadata=says("The column that orders the list."),
+    search = Text(metadata=says("Only teams with this text in their id or alias."))
+    sort_by = sort_by("created_at", "updated_at", "team_alias", "team_id", "max_budget", first="created_at")
+    sort_order = sort_order()
+
+
+class TeamPageQuerySchema(TeamListQuerySchema):
+    """Which teams."""
+
+    page_size = Count(least=1, most=100, load_default=10, metadata=says("Teams on a page."))
+
+
+class NewMembershipSchema(Schema):
+    """A team that a new user is in; as a text its id alone."""
+
+    team_id = Text(required=True, metadata=says(THE_TEAM))
+    max_budget_in_team = Dollars(
+        allow_none=True,
+        metadata=says("Dollars that the user may spend in the team; null: as all members."),
     )
-    sort_order = fields.String(
-        load_default="asc", validate=validate.OneOf(["asc", "desc"]), metadata=says("`asc` or `desc`.")
+    user_role = fields.String(
+        load_default="user", validate=validate.OneOf(ROLES), metadata=says("`user`, the default, or `admin`.")
     )
+
+    @pre_load
+    def make_object(self, data: Any, **_options: object) -> Any:
+        """An id may come as a text by itself."""
+        return {"team_id": data} if isinstance(data, str) else data
+
+    @post_load
+    def take_other_names(self, data: dict[str, Any], **_options: object) -> dict[str, Any]:
+        """As the columns of a member are called."""
+        budget = data.get("max_budget_in_team")
+        return {"team_id": data["team_id"], "role": data["user_role"], "max_budget": budget}
 
 
 class ShownMemberSchema(AnswerSchema):
     """A member, shortly."""
 
     user_id = fields.String(metadata=says(THE_USER))
-    role = fields.String(metadata=says("`user` or `admin`."))
-
-
-class MembershipSchema(ShownLimitsSchema):
-    """A member with limits and spend, over the member's keys of this team."""
-
-    class Meta:
-        """A member has neither limits by model nor a document of its own."""
-
-        exclude = ("model_limits", "metadata")
-
-    team_id = fields.String(metadata=says(THE_TEAM))
-    user_id = fields.String(metadata=says(THE_USER))
+    user_email = fields.String(allow_none=True, metadata=says("The member's e-mail address; null: none is known."))
     role = fields.String(metadata=says("`user` or `admin`."))
 
 
@@ -233,6 +251,12 @@ class TeamSchema(ShownLimitsSchema):
     member_limits = fields.Nested(
         ShownLimitValuesSchema, metadata=says("The limits of each member who has none of their own.")
     )
+    team_member_budget = Dollars(allow_none=True, metadata=says("The same as max_budget in member_limits."))
+    team_member_budget_duration = fields.String(
+        allow_none=True, metadata=says("The same as budget_duration in member_limits.")
+    )
+    team_member_rpm_limit = fields.Integer(allow_none=True, metadata=says("The same as rpm_limit in member_limits."))
+    team_member_tpm_limit = fields.Integer(allow_none=True, metadata=says("The same as tpm_limit in member_limits."))
     members_with_roles = fields.List(fields.Nested(ShownMemberSchema), metadata=says("The members, oldest first."))
 
 

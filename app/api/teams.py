@@ -10,15 +10,21 @@ from marshmallow import ValidationError
 from app.access import members, teams
 from app.access.members import NewMember
 from app.access.rights import Rights
+from app.access.rows import Page
 from app.api import shown
 from app.api import team_bodies as bodies
 from app.api.guards import AdminBlueprint, rights_of_asker
+from app.api.schemas import MembershipSchema
 from app.errors import BadRequest
-from app.models import Team, TeamMember, VirtualKey
+from app.models import Team, VirtualKey
 
 blueprint = AdminBlueprint(
     "Teams", __name__, description="Teams: limits over all keys of a team, and over each member's keys of it."
 )
+
+TOTAL_HEADER = {
+    "x-total-count": {"description": "How many teams there are on all pages.", "schema": {"type": "integer"}}
+}
 
 
 @blueprint.route("/team/new", methods=["POST"])
@@ -30,7 +36,7 @@ def new(given: dict[str, Any]) -> dict[str, Any]:
 
     Its budget, models and limits count over all keys with its team_id, beside those of each key and user.
     """
-    wanted = [_member(one) for one in given.pop("members_with_roles", [])]
+    wanted = [_member(one) for one in given.pop("members_with_roles", None) or []]
     return _shown([teams.create(_with_defaults(given, {}), wanted)])[0]
 
 
@@ -57,7 +63,7 @@ def patch(given: dict[str, Any], team_id: str) -> dict[str, Any]:
 
 @blueprint.route("/team/info")
 @blueprint.open_to_virtual_keys()
-@blueprint.arguments(bodies.TeamReferenceSchema, location="query")
+@blueprint.arguments(bodies.TeamInfoQuerySchema, location="query")
 @blueprint.answers(bodies.TeamInfoSchema)
 @blueprint.errors(400, 404)
 def info(given: dict[str, Any]) -> dict[str, Any]:
@@ -74,19 +80,19 @@ def info(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "team_id": row.team_id,
         "team_info": _shown([row])[0],
-        "keys": shown.keys(keys),
-        "team_memberships": shown.rows(memberships),
+        "keys": shown.keys(keys[: given["key_limit"]]),
+        "team_memberships": shown.memberships(memberships),
     }
 
 
 @blueprint.route("/team/list")
 @blueprint.arguments(bodies.TeamListQuerySchema, location="query")
-@blueprint.answers(bodies.TeamSchema(many=True))
+@blueprint.answers(bodies.TeamSchema(many=True), headers=TOTAL_HEADER)
 @blueprint.errors(400)
-def list_teams(given: dict[str, Any]) -> list[dict[str, Any]]:
-    """List the first 1,000 teams, oldest first; /v2/team/list goes page by page."""
-    found, _ = teams.listed(page=1, size=1000, user_id=given.get("user_id"))
-    return _shown(found)
+def list_teams(given: dict[str, Any]) -> tuple[list[dict[str, Any]], int, dict[str, str]]:
+    """List teams. The header x-total-count says how many there are on all pages."""
+    found, total = _listed(given)
+    return _shown(found), 200, {"x-total-count": str(total)}
 
 
 @blueprint.route("/v2/team/list")
@@ -94,17 +100,9 @@ def list_teams(given: dict[str, Any]) -> list[dict[str, Any]]:
 @blueprint.answers(bodies.TeamPageSchema)
 @blueprint.errors(400)
 def list_pages(given: dict[str, Any]) -> dict[str, Any]:
-    """List teams, page by page."""
+    """List teams, with the number of pages."""
+    found, total = _listed(given)
     page, size = given["page"], given["page_size"]
-    found, total = teams.listed(
-        page=page,
-        size=size,
-        user_id=given.get("user_id"),
-        team_id=given.get("team_id"),
-        alias=given.get("team_alias"),
-        sort_by=given["sort_by"],
-        descending=given["sort_order"] == "desc",
-    )
     return {"teams": _shown(found), "total": total, "page": page, "page_size": size, "total_pages": -(-total // size)}
 
 
@@ -174,7 +172,11 @@ def delete_models(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.answers(bodies.AddedMembersSchema)
 @blueprint.errors(400, 404)
 def add_member(given: dict[str, Any]) -> dict[str, Any]:
-    """Add one member, or several, with the same limits for each."""
+    """Add one member, or several, with the same limits for each.
+
+    A user_id that nobody has yet gets a user without limits; a user_email has to be somebody's. Somebody who is in the
+    team already is an error of the type `team_member_already_in_team`, and then nobody is added.
+    """
     _check_admin(given["team_id"])
     member = given.pop("member")
     many = member if isinstance(member, list) else [member]
@@ -199,12 +201,12 @@ def add_members(given: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/team/member_update", methods=["POST"])
 @blueprint.open_to_virtual_keys()
 @blueprint.arguments(bodies.ChangedMemberSchema, example={"team_id": "blue", "user_id": "ada", "max_budget_in_team": 5})
-@blueprint.answers(bodies.MembershipSchema)
+@blueprint.answers(MembershipSchema)
 @blueprint.errors(400, 404)
 def update_member(given: dict[str, Any]) -> dict[str, Any]:
     """Change a member's role or limits. Only the fields that are sent are changed; null clears one."""
     _check_admin(given["team_id"])
-    return shown.row(members.change(*_reference(given), given))
+    return shown.memberships([members.change(*_reference(given), given)])[0]
 
 
 @blueprint.route("/team/member_delete", methods=["POST"])
@@ -217,6 +219,16 @@ def delete_member(given: dict[str, Any]) -> dict[str, Any]:
     _check_admin(given["team_id"])
     gone = members.remove(*_reference(given))
     return _shown([teams.find(gone.team_id)])[0]
+
+
+def _listed(given: dict[str, Any]) -> tuple[Sequence[Team], int]:
+    return teams.listed(
+        Page(given["page"], given["page_size"], given["sort_by"], descending=given["sort_order"] == "desc"),
+        user_id=given.get("user_id"),
+        team_id=given.get("team_id"),
+        alias=given.get("team_alias"),
+        search=given.get("search"),
+    )
 
 
 def _check_admin(team_id: str) -> None:
@@ -237,7 +249,7 @@ def _reference(given: dict[str, Any]) -> tuple[str, str | None, str | None]:
 def _added(given: dict[str, Any], wanted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     team_id = given.pop("team_id")
     added = members.add_all(team_id, [_member(one, given) for one in wanted])
-    return _shown([teams.find(team_id)])[0] | {"updated_team_memberships": shown.rows(added)}
+    return _shown([teams.find(team_id)])[0] | {"updated_team_memberships": shown.memberships(added)}
 
 
 def _member(given: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> NewMember:
@@ -252,7 +264,7 @@ def _changed(team_id: str, given: dict[str, Any]) -> dict[str, Any]:
 def _with_defaults(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """The fields with LiteLLM's names for members' limits put into `member_limits`."""
     fields = {name: value for name, value in given.items() if name != "member_defaults"}
-    if "member_defaults" in given or fields.get("member_limits") is not None:
+    if "member_defaults" in given or "member_limits" in given:
         whole = dict(fields.get("member_limits", stored) or {}) | given.get("member_defaults", {})
         fields["member_limits"] = {name: value for name, value in whole.items() if value is not None}
     return fields
@@ -260,10 +272,15 @@ def _with_defaults(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[
 
 def _shown(rows: Sequence[Team]) -> list[dict[str, Any]]:
     """As TeamSchema dumps them."""
-    by_team: dict[str, list[TeamMember]] = {}
-    for member in teams.members_of(row.team_id for row in rows):
-        by_team.setdefault(member.team_id, []).append(member)
+    found = teams.members_of(row.team_id for row in rows)
+    emails = members.emails_of(member.user_id for member in found)
+    by_team: dict[str, list[dict[str, Any]]] = {}
+    for member in found:
+        person = {"user_id": member.user_id, "user_email": emails.get(member.user_id), "role": member.role}
+        by_team.setdefault(member.team_id, []).append(person)
     return [
-        columns | {"members_with_roles": by_team.get(row.team_id, [])}
+        columns
+        | {"members_with_roles": by_team.get(row.team_id, [])}
+        | {theirs: row.member_limits.get(ours) for theirs, ours in bodies.MEMBER_DEFAULTS.items()}
         for row, columns in zip(rows, shown.rows(rows), strict=True)
     ]

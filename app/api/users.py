@@ -8,12 +8,21 @@ from flask import Response, jsonify
 from marshmallow import RAISE, fields, validate
 from marshmallow import Schema as AnswerSchema
 
-from app.access import keys, people, rights
+from app.access import keys, members, people, rights
 from app.api import shown
 from app.api.base import Schema
 from app.api.fields import Count, Email, Flag, Moment, Text, lifetime
 from app.api.guards import AdminBlueprint, admin_key, refuse_master_key, virtual_key
-from app.api.schemas import NOT_YET_OF_USERS, KeySchema, LimitsSchema, PageSchema, UserSchema, says
+from app.api.schemas import (
+    NOT_YET_OF_USERS,
+    KeySchema,
+    LimitsSchema,
+    MembershipSchema,
+    PageSchema,
+    UserSchema,
+    says,
+)
+from app.api.team_bodies import NewMembershipSchema
 from app.errors import BadRequest, NotAllowed, NotFound, TollgateError
 from app.models import User
 
@@ -26,13 +35,14 @@ blueprint = AdminBlueprint(
 
 MOST_PER_PAGE = 100
 MOST_AT_ONCE = 500
+MOST_TEAMS = 100
 LONGEST_LIST = 10_000
 
 
 class UserFieldsSchema(LimitsSchema):
     """What a user has."""
 
-    not_yet = NOT_YET_OF_USERS
+    not_yet = NOT_YET_OF_USERS | {"teams"}
 
     user_id = Text(allow_none=True, metadata=says("The user's id.", example="ada@example.com"))
     user_email = Email(
@@ -52,6 +62,17 @@ class UserFieldsSchema(LimitsSchema):
 class NewUserSchema(UserFieldsSchema):
     """A new user, and the key that is made with it."""
 
+    not_yet = NOT_YET_OF_USERS
+
+    teams = fields.List(
+        fields.Nested(NewMembershipSchema),
+        allow_none=True,
+        validate=validate.Length(0, MOST_TEAMS),
+        metadata=says(
+            "Teams that the user becomes a member of: their ids, or objects.",
+            example=[{"team_id": "blue", "max_budget_in_team": 10, "user_role": "user"}],
+        ),
+    )
     auto_create_key = Flag(allow_none=True, metadata=says("False: no key is made. True, the default: one is."))
     duration = lifetime(
         allow_none=True, metadata=says("The key's lifetime: `20m`, `30d`, `1mo`. Null: no end.", example="30d")
@@ -95,6 +116,9 @@ class UserInfoSchema(AnswerSchema):
     user_id = fields.String(metadata=says("The user's id."))
     user_info = fields.Nested(UserSchema, metadata=says("The user."))
     keys = fields.List(fields.Nested(KeySchema), metadata=says("The user's keys, oldest first."))
+    teams = fields.List(
+        fields.Nested(MembershipSchema), metadata=says("The user's teams, with what the user may spend in each.")
+    )
 
 
 class DeletedUsersSchema(Schema):
@@ -193,7 +217,7 @@ class UsersChangedSchema(AnswerSchema):
     NewUserSchema, example={"models": ["azure-models"], "max_budget": 0, "user_id": "krrish3@berri.ai"}
 )
 @blueprint.answers(MadeUserSchema)
-@blueprint.errors(400, 409)
+@blueprint.errors(400, 404, 409)
 def new(given: dict[str, Any]) -> dict[str, Any]:
     """Make a user, and a first key.
 
@@ -204,11 +228,11 @@ def new(given: dict[str, Any]) -> dict[str, Any]:
     rights.check_admins_grant(admin_key(), given.get("user_role"), None, {})
     user, made = people.create(given)
     if made is None:
-        return shown.row(
+        return shown.user(
             user, key="", key_name=None, key_alias=None, token=None, token_id=None, key_id=None, expires=None
         )
     row = made.row
-    return shown.row(
+    return shown.user(
         user,
         key=made.secret,
         key_name=row.key_name,
@@ -230,7 +254,7 @@ def update(given: dict[str, Any]) -> dict[str, Any]:
     Only the fields that are sent are changed; null clears one. The user is named by user_id, or else by user_email.
     """
     user = _changed(given)
-    return {"user_id": user.user_id, "data": shown.row(user)}
+    return {"user_id": user.user_id, "data": shown.user(user)}
 
 
 @blueprint.route("/bulk_update", methods=["POST"])
@@ -268,7 +292,7 @@ def _outcome(changes: dict[str, Any]) -> dict[str, Any]:
     except TollgateError as error:
         return named | {"success": False, "error": error.message, "updated_user": None}
     named = {"user_id": user.user_id, "user_email": user.user_email}
-    return named | {"success": True, "error": None, "updated_user": shown.row(user)}
+    return named | {"success": True, "error": None, "updated_user": shown.user(user)}
 
 
 def _changed(given: dict[str, Any]) -> User:
@@ -313,7 +337,12 @@ def info(given: dict[str, Any]) -> dict[str, Any]:
     if user_id is None:
         raise BadRequest("Say which user: user_id.", param="user_id")
     user = people.find(user_id)
-    return {"user_id": user.user_id, "user_info": shown.row(user), "keys": shown.keys(keys.of_user(user.user_id))}
+    return {
+        "user_id": user.user_id,
+        "user_info": shown.user(user),
+        "keys": shown.keys(keys.of_user(user.user_id)),
+        "teams": shown.memberships(members.of_user(user.user_id)),
+    }
 
 
 @blueprint.route("/delete", methods=["POST"])
@@ -343,7 +372,7 @@ def list_users(given: dict[str, Any]) -> dict[str, Any]:
         sort_by=given["sort_by"],
         descending=given["sort_order"] == "desc",
     )
-    rows = shown.rows([row for row, _ in found])
+    rows = shown.users([row for row, _ in found])
     for row, (_, key_count) in zip(rows, found, strict=True):
         row["key_count"] = key_count
     return {"users": rows, "total": total, "page": page, "page_size": size, "total_pages": -(-total // size)}

@@ -43,7 +43,7 @@ def test_an_unknown_query_parameter_is_refused(bare_admin: Ask) -> None:
     ("path", "field", "value"),
     [
         ("/user/new", "tpd_limit", 5),
-        ("/user/new", "teams", ["a"]),
+        ("/user/update", "teams", ["a"]),
         ("/key/generate", "tag_rpm_limit", {"m": 0}),
         ("/key/generate", "project_id", "t"),
         ("/key/generate", "guardrails", ["a"]),

@@ -47,8 +47,8 @@ def test_a_team_shows_its_members_and_keys(ask: Ask) -> None:
     key = ask("/key/generate", {"team_id": "blue"})
     info = ask("/team/info", team_id="blue")
     assert info["team_info"]["members_with_roles"] == [
-        {"user_id": "ada", "role": "admin"},
-        {"user_id": "bob", "role": "user"},
+        {"user_id": "ada", "user_email": None, "role": "admin"},
+        {"user_id": "bob", "user_email": None, "role": "user"},
     ]
     assert [one["token"] for one in info["keys"]] == [key["token"]]
     assert [one["max_budget"] for one in info["team_memberships"]] == [None, 3.0]
