@@ -59,6 +59,8 @@ CASES = [
     case("/key/regenerate", KEY | {"new_key": NEW}, "updated key KEY_ID"),
     case("/key/{key}/regenerate", {"new_key": NEW}, "updated key KEY_ID", real=f"/key/{ADAS}/regenerate"),
     case("/key/update", KEY | {"max_budget": 3}, "updated key KEY_ID"),
+    case("/key/bulk_update", {"keys": [KEY | {"max_budget": 3}]}, "updated key KEY_ID"),
+    case("/user/bulk_update", {"users": [{"user_id": "ada", "max_budget": 3}]}, "updated user ada"),
     case("/key/delete", KEYS, "deleted key KEY_ID"),
     case("/key/block", KEY, "updated key KEY_ID"),
     case("/key/unblock", KEY),
@@ -116,7 +118,7 @@ CASES = [
 # Routes that are no GET and change no object.
 ONLY_READ = {
     *("/budget/info", "/limits/explain", "/global/spend/end_users", "/spend/calculate", "/cost/estimate"),
-    *("/utils/token_counter", "/webhooks/test"),
+    *("/utils/token_counter", "/webhooks/test", "/key/health"),
 }
 
 
