@@ -85,6 +85,13 @@ def test_a_wrong_parameter_is_one_line_with_path_value_and_expectation(tmp_path:
             f'general_settings.maximum_spend_logs_retention_period: got "12h", expected {RETENTION}',
         ),
         (
+            "general_settings: {expired_keys_retention: soon}",
+            (
+                'general_settings.expired_keys_retention: got "soon", '
+                'expected a duration like "30d", or null to keep them all'
+            ),
+        ),
+        (
             "general_settings: {maximum_spend_logs_retention_period: 90}",
             f"general_settings.maximum_spend_logs_retention_period: got 90, expected {RETENTION}",
         ),
@@ -257,3 +264,9 @@ def test_a_file_in_another_encoding_is_refused_with_its_place(tmp_path: Path) ->
 )
 def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, text: str) -> None:
     assert "pasted" not in "\n".join(problems(tmp_path, text))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 30 * 86_400), ("1h", 3600), ("null", None)])
+def test_how_long_expired_keys_are_kept(tmp_path: Path, text: str, seconds: int | None) -> None:
+    given = f"general_settings: {{expired_keys_retention: {text}}}" if text else ""
+    assert loaded(tmp_path, given).expired_keys_retention == seconds
