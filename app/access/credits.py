@@ -99,7 +99,7 @@ def _add(session: Session, limits: Limits, fields: Mapping[str, Any]) -> Credit:
     if (limits.budget(at.timestamp()) or 0) + amount > LARGEST_BUDGET:
         raise BadRequest(f"The budget would be more than {money.MAX_BUDGET_DOLLARS} dollars.", param="amount")
     credit = Credit(
-        id=fields.get("id") or "credit_" + secrets.token_hex(12),
+        id=fields.get("id") or "crd_" + secrets.token_hex(12),
         meter=limits.meter,
         window_start=limits.window_start(at.timestamp()),
         amount=amount,
