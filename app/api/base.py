@@ -102,7 +102,10 @@ class BodyParser(FlaskParser):
             raise BadRequest(f"The body is not valid JSON: {error}.", param="request_body") from error
 
     def load_querystring(self, req: flask.Request, schema: marshmallow.Schema) -> Any:  # noqa: ARG002
-        """A parameter that stands twice counts once, as it stands last."""
+        """A parameter that stands twice counts once, as it stands last. PostgreSQL cannot look for a NUL."""
+        for name, values in req.args.lists():
+            if "\0" in name or "\0" in values[-1]:
+                raise BadRequest("A query must not hold the character NUL.", param=name.replace("\0", ""))
         return {name: values[-1] for name, values in req.args.lists()}
 
     def handle_error(

@@ -77,7 +77,7 @@ class Balance(db.Model):  # type: ignore[name-defined,misc]
 
     __tablename__ = "balance"
 
-    meter: Mapped[str] = mapped_column(sa.String(600), primary_key=True)
+    meter: Mapped[str] = mapped_column(sa.String(1100), primary_key=True)
     window_start: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
     spend: Mapped[Nano] = mapped_column(default=0)
     version: Mapped[int] = mapped_column(sa.BigInteger, default=0)

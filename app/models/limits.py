@@ -76,7 +76,7 @@ class Credit(db.Model):  # type: ignore[name-defined,misc]
     __tablename__ = "credit"
 
     id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    meter: Mapped[str] = mapped_column(sa.String(600))
+    meter: Mapped[str] = mapped_column(sa.String(1100))
     window_start: Mapped[int] = mapped_column(sa.BigInteger)
     amount: Mapped[int] = mapped_column(sa.BigInteger)
     reason: Mapped[str | None] = mapped_column(sa.String(255))

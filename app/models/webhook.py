@@ -21,7 +21,7 @@ class Webhook(db.Model):  # type: ignore[name-defined,misc]
 
     id: Mapped[str] = mapped_column(sa.String(40), primary_key=True)
     event: Mapped[str] = mapped_column(sa.String(64))
-    occasion: Mapped[str] = mapped_column(sa.String(700), unique=True)
+    occasion: Mapped[str] = mapped_column(sa.String(1200), unique=True)
     payload: Mapped[Document]
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[OptionalMoment] = mapped_column(index=True)

@@ -116,7 +116,7 @@ def make_other_tables() -> None:
     op.create_table(
         "credit",
         sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("meter", sa.String(length=600), nullable=False),
+        sa.Column("meter", sa.String(length=1100), nullable=False),
         sa.Column("window_start", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.String(length=255), nullable=True),
@@ -139,7 +139,7 @@ def make_other_tables() -> None:
         "webhook",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("event", sa.String(length=64), nullable=False),
-        sa.Column("occasion", sa.String(length=700), nullable=False),
+        sa.Column("occasion", sa.String(length=1200), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", MOMENT, nullable=True),
@@ -228,7 +228,7 @@ def extend_keys() -> None:
 
 def extend_ledger() -> None:
     with op.batch_alter_table("balance") as batch:
-        batch.alter_column("meter", existing_type=sa.String(length=300), type_=sa.String(length=600))
+        batch.alter_column("meter", existing_type=sa.String(length=300), type_=sa.String(length=1100))
     op.add_column("ledger", sa.Column("team_id", sa.String(length=255), nullable=True))
     op.add_column("ledger", sa.Column("customer_id", sa.String(length=255), nullable=True))
     op.add_column("ledger", sa.Column("tags", sa.JSON(), nullable=False, server_default="[]"))
@@ -261,7 +261,7 @@ def downgrade() -> None:
     for column in ("team_id", "customer_id", "tags"):
         op.drop_column("ledger", column)
     with op.batch_alter_table("balance") as batch:
-        batch.alter_column("meter", existing_type=sa.String(length=600), type_=sa.String(length=300))
+        batch.alter_column("meter", existing_type=sa.String(length=1100), type_=sa.String(length=300))
     op.drop_table("former_token")
     with op.batch_alter_table("virtual_key") as batch:
         batch.drop_index(op.f("ix_virtual_key_team_id"))
