@@ -13,6 +13,7 @@ from flask import Flask
 
 from app import create_app
 from app.extensions import db, redis
+from app.gateway import pipeline
 from app.settings import Settings
 from tests.services.postgres import Postgres
 from tests.services.process import running
@@ -74,12 +75,20 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def usual_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where each test finds a SQLite database of its own."""
+    return tmp_path_factory.mktemp("usual") / "tollgate.db"
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, usual_sqlite: Path) -> str:
     """A migrated database without rows, once on SQLite and once on PostgreSQL."""
     if request.param == "sqlite":
-        copy = shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "tollgate.db")
-        return f"sqlite:///{copy}"
+        for file in usual_sqlite.parent.iterdir():
+            file.unlink()
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), usual_sqlite)
+        return f"sqlite:///{usual_sqlite}"
     url: str = request.getfixturevalue("migrated_postgres")
     request.getfixturevalue("postgres").empty(DATABASE)
     return url
@@ -114,7 +123,29 @@ def make_app(make_settings: Callable[..., Settings]) -> Iterator[Callable[..., F
         redis.client.close()
 
 
+@pytest.fixture(scope="session")
+def usual_apps() -> dict[str, Flask]:
+    """Applications by database: to make one takes longer than most tests."""
+    return {}
+
+
 @pytest.fixture
-def gateway_app(make_app: Callable[..., Flask]) -> Flask:
-    """The application, with the model mock-gpt-4o."""
-    return make_app()
+def gateway_app(make_settings: Callable[..., Settings], usual_apps: dict[str, Flask]) -> Iterator[Flask]:
+    """The application, with the model mock-gpt-4o; what it keeps of callers and calls begins anew with each test."""
+    settings = make_settings()
+    app = usual_apps.get(settings.database_url)
+    if app is None:
+        app = usual_apps[settings.database_url] = create_app(settings)
+    else:
+        pool = app.extensions["tollgate"]._pool
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "connections", lambda: pool)
+            app.extensions["tollgate"] = pipeline.Gateway(settings, app.app_context)
+        redis.init_app(settings.redis_url)
+        app.extensions["celery"].set_default()
+    yield app
+    app.extensions["tollgate"].close()
+    redis.client.close()
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()

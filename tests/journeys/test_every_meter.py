@@ -21,10 +21,11 @@ from tests.scripted_provider import ScriptedProvider
 from tests.services.stack import Stack
 
 CAP = 100
-# A call of "dime" states and uses 100 tokens and costs ten cents. What each limit is set to so that one call fills it,
-# and the code of the refusal.
+# A call of "dime" states and uses 100 tokens and costs ten cents. What each limit is set to so that one call fills it
+# (a strict budget is too small for the first already), and the code of the refusal.
 FULL_AFTER_ONE: dict[str, tuple[dict[str, Any], str]] = {
     "max_budget": ({"max_budget": 0.1, "budget_duration": "5s"}, "budget_exceeded"),
+    "strict": ({"max_budget": 0.05, "strict": True}, "budget_too_small"),
     "rpm_limit": ({"rpm_limit": 1}, "rpm_limit"),
     "tpm_limit": ({"tpm_limit": 150}, "tpm_limit"),
     "max_parallel_requests": ({"max_parallel_requests": 1}, "max_parallel_requests"),
@@ -43,8 +44,8 @@ class Holder:
         self.scope, secret = getattr(self, f"_{kind}")(limits)
         self.person = Person(secret, stack.urls[0])
 
-    def call(self, web: int = 0, model: str = "dime") -> Any:
-        return self.person.at(self.stack.urls[web]).chat(model, max_tokens=CAP, **self._fields)
+    def call(self, web: int = 0, model: str = "dime", cap: int = CAP) -> Any:
+        return self.person.at(self.stack.urls[web]).chat(model, max_tokens=cap, **self._fields)
 
     def _made(self, path: str, **fields: Any) -> dict[str, Any]:
         answer = self._admin.post(path, fields)
@@ -104,6 +105,11 @@ def spend_the_budget(holder: Holder) -> tuple[Any, int]:
     return refused, 200
 
 
+def ask_for_too_much(holder: Holder) -> tuple[Any, int]:
+    """What is left covers a smaller cap."""
+    return holder.call(1), holder.call(0, cap=CAP // 4).status_code
+
+
 def take_the_slot(holder: Holder) -> tuple[Any, int]:
     with ThreadPoolExecutor(1) as background, redis_py.Redis.from_url(holder.stack.redis_url) as client:
         running = background.submit(holder.call, 0, "slow-dime")
@@ -127,6 +133,7 @@ def fill_the_minute(holder: Holder) -> tuple[Any, int]:
 
 STEPS: dict[str, Callable[[Holder], tuple[Any, int]]] = {
     "max_budget": spend_the_budget,
+    "strict": ask_for_too_much,
     "rpm_limit": fill_the_minute,
     "tpm_limit": fill_the_minute,
     "max_parallel_requests": take_the_slot,
