@@ -123,5 +123,6 @@ def test_a_virtual_key_reads_its_own_and_nothing_else(admin: Person, person: Cal
     assert caller.get("/user/info").json()["user_id"] == ada
     assert caller.get("/user/info", user_id="bob-" + ada).status_code == 403
     assert caller.get("/user/list").status_code == 403
-    assert caller.post("/key/generate", {}).status_code == 403
+    assert caller.post("/user/new", {}).status_code == 403
+    assert caller.post("/key/generate", {"user_id": "bob-" + ada}).status_code == 403
     assert admin.get("/user/list").status_code == 200
