@@ -24,7 +24,7 @@ GOOD = Accounts(
     told=[Told(name, "200", "http://gateway", number, number + 0.9) for number, name in enumerate(CALLS)],
     served=[Served(name, left=False, began=number, ended=number + 0.8) for number, name in enumerate(CALLS)],
     rows=[row(name) for name in CALLS],
-    windows={("user:ada", 0): 3 * COST, ("key:k", 0): 3 * COST},
+    windows={(meter, 0): 3 * COST for meter in ("user:ada", "key:k", "gateway")},
     shown=[("user:ada", 3 * COST), ("key:k", 3 * COST)],
     left={},
 )

@@ -14,6 +14,12 @@ WEBHOOK_KEY = b"a-secret-of-the-webhooks"
 
 
 @pytest.fixture
+def gateway_app(make_app: Callable[..., Flask]) -> Flask:
+    """An application of the test's own: what the worker does shares nothing with other tests."""
+    return make_app()
+
+
+@pytest.fixture
 def receiver() -> Iterator[Receiver]:
     with Receiver() as running:
         yield running
