@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from app.vendors import OPTIONS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
@@ -80,6 +82,7 @@ _LITELLM = {
 }
 
 OURS = {kind: names.split() for kind, names in _OURS.items()}
+OURS["litellm_params"] += OPTIONS
 LITELLM = {kind: names.split() for kind, names in _LITELLM.items()}
 
 

@@ -13,6 +13,7 @@
     │   ├── BlockedCustomer        403
     │   └── UnpricedModel          403  a budget cannot be kept on a model without a price
     ├── NotFound                   404
+    │   └── NotServed              404  the model has no such route
     ├── Conflict                   409  the name is taken
     ├── TooLarge                   413
     ├── LimitReached               429  a limit or a budget; nothing was taken from any of them
@@ -154,6 +155,12 @@ class NotFound(TollgateError):
     status = 404
     type = "not_found_error"
     code = "not_found"
+
+
+class NotServed(NotFound):
+    """The model exists, and none of its deployments has the route."""
+
+    code = "route_not_served"
 
 
 class Conflict(TollgateError):

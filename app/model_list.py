@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import config_file
 from app.config_file import Section, is_address
+from app.vendors import OPTIONS, SECRET_OPTIONS, VENDORS, Option, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,23 +23,16 @@ COSTS = [name for name in config_file.OURS["litellm_params"] if "_cost" in name]
 # No model costs a hundredth of this; a price per million tokens, put in by mistake, is nearly always above it.
 DEAREST_TOKEN = Decimal("0.01")
 
-# What a deployment is called with where it does not say; LiteLLM reads the same variables.
-API_DEFAULTS = {
-    "openai": {"api_key": "os.environ/OPENAI_API_KEY"},
-    "azure": {"api_key": "os.environ/AZURE_API_KEY", "api_base": "os.environ/AZURE_API_BASE"},
-}
-# A stored deployment is called at the provider's own address or at one that it states, and a key from the environment
-# goes to the former only: whoever may add a deployment must not learn it.
-STORED_DEFAULTS = {name: {} if "api_base" in found else found for name, found in API_DEFAULTS.items()}
 # The parameters that are encrypted at rest and never shown.
-SECRETS = ("api_key",)
+SECRETS = ("api_key", *SECRET_OPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """One entry of model_list: a provider's model that answers under a name of ours.
 
-    `provider` is who is called ("openai", "azure", "mock"), `price_provider` whose prices count, for a mock as well.
+    `provider` is who is called ("openai", "azure", "mock"), `vendor` who is named before the model, for a mock as well;
+    `price_provider` is whose prices count, by the names of genai-prices. `options` are pairs of name and value.
     Costs are dollars per token. `off` says why it cannot be used ("AZURE_API_KEY is not set"), or is None. A `stored`
     one was added while the gateway runs; the others stand in config.yaml.
     """
@@ -47,10 +41,12 @@ class Deployment:
     model_name: str
     provider: str
     model: str
+    vendor: str = "openai"
     price_provider: str = "openai"
     api_base: str | None = None
     api_key: str | None = field(default=None, repr=False)
     api_version: str | None = None
+    options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     mock_response: str | None = None
     timeout: float | None = None
     base_model: str | None = None
@@ -66,10 +62,10 @@ class Deployment:
     stored: bool = False
 
 
-def read(entry: Section, ids: dict[str, str], defaults: Mapping[str, Mapping[str, str]]) -> Deployment | None:
+def read(entry: Section, ids: dict[str, str], *, stored: bool = False) -> Deployment | None:
     """Read one entry; None where it has no name or no model. `ids` is where each id was found, and grows by one.
 
-    `defaults` are API_DEFAULTS or STORED_DEFAULTS.
+    `stored`: the entry is not of config.yaml, but was added while the gateway runs.
     """
     params, info = entry.section("litellm_params"), entry.section("model_info")
     model_name = entry.name("model_name", 'a string like "gpt-4o"', required=True)
@@ -85,7 +81,7 @@ def read(entry: Section, ids: dict[str, str], defaults: Mapping[str, Mapping[str
     }
     rest |= _costs(params, info)
     # A mock calls nobody, so it works where the variables of its address and key are not set.
-    rest |= {} if mock_response is not None else _api(params, named, defaults)
+    rest |= {} if mock_response is not None else _api(params, VENDORS[named], stored=stored)
     if model_name is None or model is None:
         return None
     return Deployment(
@@ -93,7 +89,8 @@ def read(entry: Section, ids: dict[str, str], defaults: Mapping[str, Mapping[str
         model_name=model_name,
         provider=named if mock_response is None else "mock",
         model=model,
-        price_provider=named,
+        vendor=named,
+        price_provider=VENDORS[named].prices if named in VENDORS else named,
         mock_response=mock_response,
         off=are_not_set(entry.unset),
         **rest,
@@ -106,32 +103,62 @@ def _provider_and_model(params: Section, *, mocked: bool) -> tuple[str, str | No
     if text is None:
         return "openai", None
     provider, model = text.split("/", 1) if "/" in text else ("openai", text)
-    if model and (provider in API_DEFAULTS or (mocked and provider)):
+    if model and (provider in VENDORS or (mocked and provider)):
         return provider, model
-    known = " or ".join(f'"{name}/<model>"' for name in API_DEFAULTS)
+    known = " or ".join(f'"{name}/<model>"' for name in VENDORS)
     params.wrong("model", text, f'{known}; a server that speaks OpenAI\'s format is "openai/{text}" with its api_base')
     return "openai", None
 
 
-def _api(params: Section, provider: str, defaults: Mapping[str, Mapping[str, str]]) -> dict[str, str | None]:
-    """Read where to call and with which key. The key for a provider itself is never sent to another address by default.
+def _api(params: Section, vendor: Vendor, *, stored: bool) -> dict[str, Any]:
+    """Read where to call and with which key.
 
-    What has a default in config.yaml is needed: it must be stated where `defaults` has none for it.
+    The key for a vendor itself is never sent to another address by default. A stored deployment is called at the
+    vendor's own address or at one that it states, and a key from the environment goes to the former only: whoever may
+    add a deployment must not learn it.
     """
-    elsewhere = "api_base" not in API_DEFAULTS[provider] and params.values.get("api_base") is not None
-    default, needed = ({}, {}) if elsewhere else (defaults[provider], API_DEFAULTS[provider])
+    elsewhere = not vendor.base_variables and params.values.get("api_base") is not None
+    by_default = not elsewhere and not (stored and vendor.base_variables)
+    base = Option("api_base", vendor.base_variables, needed=vendor.base_needed)
+    key = Option("api_key", vendor.key_variables, secret=True, needed=vendor.key_needed and not elsewhere)
     address = 'an address like "https://…"'
-    base = params.text("api_base", address, default=default.get("api_base"), required="api_base" in needed)
-    if base is not None and not is_address(base, "http", "https"):
-        params.wrong("api_base", base, address, secret="@" in base)
-    key = params.text("api_key", "a string", default=default.get("api_key"), required="api_key" in needed, secret=True)
-    if key is not None and not (key.isascii() and key.isprintable()):
-        params.wrong("api_key", key, "characters that a header can hold", secret=True)
+    api_base = _given(params, base, address, by_default=by_default)
+    if api_base is not None and not is_address(api_base, "http", "https"):
+        params.wrong("api_base", api_base, address, secret="@" in api_base)
     return {
-        "api_base": base,
-        "api_key": key,
+        "api_base": api_base,
+        "api_key": _given(params, key, "a string", by_default=by_default),
         "api_version": params.text("api_version", 'a string like "2024-10-21"'),
+        "options": _options(params, vendor, by_default=by_default),
     }
+
+
+def _options(params: Section, vendor: Vendor, *, by_default: bool) -> tuple[tuple[str, str], ...]:
+    """Read the parameters that only this vendor has; those of others are wrong here."""
+    for name in OPTIONS:
+        if params.values.get(name) is not None and name not in {option.name for option in vendor.options}:
+            params.notes.problem(params.at(name), "this vendor has no such parameter")
+    found = {option.name: _given(params, option, "a string", by_default=by_default) for option in vendor.options}
+    return tuple((name, value) for name, value in found.items() if value is not None)
+
+
+def secrets_of(params: Mapping[str, Any]) -> list[str]:
+    """The secret parameters that a vendor has."""
+    vendor = VENDORS.get(str(params.get("model")).partition("/")[0], VENDORS["openai"])
+    return ["api_key", *(option.name for option in vendor.options if option.secret)]
+
+
+def _given(params: Section, option: Option, expected: str, *, by_default: bool) -> str | None:
+    """Read one parameter, or what the first of its variables that is set says."""
+    default = None
+    if by_default and option.variables:
+        usual = [variable for variable in option.variables if params.notes.environ.get(variable)]
+        if usual or option.needed:
+            default = config_file.REFERENCE + (usual or option.variables)[0]
+    value = params.text(option.name, expected, default=default, required=option.needed, secret=option.secret)
+    if option.secret and value is not None and not (value.isascii() and value.isprintable()):
+        params.wrong(option.name, value, "characters that a header can hold", secret=True)
+    return value
 
 
 def _costs(params: Section, info: Section) -> dict[str, Decimal | None]:

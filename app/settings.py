@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from app import config_file, durations, model_list, money
-from app.config_file import Notes, Section, is_address, referred
+from app.config_file import Notes, Section, is_address
 from app.errors import SettingsError
 from app.model_list import Deployment
+from app.vendors import VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +152,7 @@ def _deployments(config: Section, notes: Notes) -> tuple[Deployment, ...]:
     found: list[Deployment] = []
     ids: dict[str, str] = {}
     for entry in config.sections("model_list"):
-        if deployment := model_list.read(entry, ids, model_list.API_DEFAULTS):
+        if deployment := model_list.read(entry, ids):
             found.append(deployment)
         if off := model_list.are_not_set(entry.unset):
             notes.warnings.append(f"{notes.file}: {entry.path} ({entry.values.get('model_name')}) is off: {off}")
@@ -343,6 +344,10 @@ def _encryption_keys(notes: Notes) -> tuple[str, ...]:
 
 def _provider_keys(environ: Mapping[str, str]) -> dict[str, str]:
     """Read the variables that stored deployments take their key from where they do not say."""
-    defaults = (reference for found in model_list.STORED_DEFAULTS.values() for reference in found.values())
-    variables = [variable for reference in defaults if (variable := referred(reference))]
+    variables = [
+        variable
+        for vendor in VENDORS.values()
+        if not vendor.base_variables
+        for variable in (*vendor.key_variables, *(name for option in vendor.options for name in option.variables))
+    ]
     return {variable: value for variable in variables if (value := environ.get(variable))}

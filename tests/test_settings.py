@@ -171,6 +171,7 @@ def test_everything_a_deployment_can_say_is_read(tmp_path: Path) -> None:
         model_name="fast",
         provider="azure",
         model="mine",
+        vendor="azure",
         price_provider="azure",
         api_base="https://a.example",
         api_key="k",

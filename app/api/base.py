@@ -18,6 +18,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
 from app.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TollgateError, TooLarge, UnknownField
+from app.gateway import shapes
 
 View = Callable[..., Any]
 Decorator = Callable[[View], View]
@@ -137,7 +138,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
 
     def handle_tollgate_error(self, error: TollgateError) -> ResponseReturnValue:
         """An error raised on purpose."""
-        return error.body(), error.status, error.headers() | error.rates
+        return shaped(error.body(), error.status), error.status, error.headers() | error.rates
 
     def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
         """An error of Flask's, or an unexpected one, which Flask has logged and of which nothing is told."""
@@ -146,7 +147,8 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         code = kind.code if kind.status == status else HTTPStatus(status).name.lower()
         message = MESSAGES.get(status) or HTTPStatus(status).phrase + "."
         headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-        return {"error": {"message": message, "type": kind.type, "param": None, "code": code}}, status, headers
+        body = {"error": {"message": message, "type": kind.type, "param": None, "code": code}}
+        return shaped(body, status), status, headers
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
@@ -184,6 +186,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
             return view
 
         return decorate
+
+
+def shaped(body: dict[str, Any], status: int) -> dict[str, Any]:
+    """An error as the clients of the route that was called read it."""
+    route = flask.request.path.removeprefix("/v1").strip("/")
+    return shapes.body(body, status, route)
 
 
 def secret_of_request() -> str:

@@ -181,7 +181,7 @@ def _group(catalog: Catalog, name: str) -> dict[str, Any]:
     inputs, outputs = ([getattr(one.price.base, kind) for one in offers if one.price] for kind in ("input", "output"))
     return {
         "model_group": name,
-        "providers": sorted({deployment.price_provider for deployment in deployments}),
+        "providers": sorted({deployment.vendor for deployment in deployments}),
         "deployments": len(offers),
         "mode": next((deployment.mode for deployment in deployments if deployment.mode), None),
         "max_input_tokens": max(
@@ -206,7 +206,7 @@ def _shown(deployment: Deployment) -> dict[str, Any]:
     return {
         "model_name": deployment.model_name,
         "litellm_params": {
-            "model": f"{deployment.price_provider}/{deployment.model}",
+            "model": f"{deployment.vendor}/{deployment.model}",
             "api_base": _without_credentials(deployment.api_base),
             "api_version": deployment.api_version,
             "mock_response": deployment.mock_response,

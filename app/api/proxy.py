@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from flask import Response, request
+import orjson
+from flask import Response, jsonify, request
 from marshmallow import Schema, fields
 
 from app.access import callers
 from app.api.base import Blueprint, secret_of_request
 from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
-from app.errors import NotFound
+from app.errors import NotFound, NotServed
+from app.gateway import quotes
 from app.gateway.asked import Request
 from app.routing.catalog import Catalog
 
@@ -71,6 +73,10 @@ def _documented(summary: str, required: str, properties: dict[str, Any]) -> dict
 CHAT = _documented("Chat", "messages", MESSAGES | COMMON)
 TEXT = _documented("Complete a text", "prompt", {"prompt": {"description": "The text."}} | COMMON)
 VECTORS = _documented("Embed a text", "input", {"input": {"description": "The text or texts."}})
+ANTHROPIC_CHAT = _documented("Chat, for Anthropic's clients", "messages", MESSAGES | COMMON)
+COUNT_TOKENS = _documented("Count tokens, for Anthropic's clients", "messages", MESSAGES)
+# What of a request a model reads.
+COUNTED = frozenset({"messages", "system", "tools", "tool_choice", "thinking"})
 REFUSALS = (401, 403, 404, 413, 429, 502, 503, 504)
 
 
@@ -78,7 +84,7 @@ def call(route: str, model: str | None = None) -> Response:
     """One call through the pipeline; the answer's bytes go out as they come."""
     headers = cast("Mapping[str, str]", request.headers)
     client = request.environ.get("gunicorn.socket")
-    asked = Request(route, request.get_data(cache=False), headers, model, client)
+    asked = Request(route, request.get_data(), headers, model, client)
     answer = gateway().answer(secret_of_request(), asked)
     return Response(answer.body, answer.status, answer.headers, direct_passthrough=True)
 
@@ -111,6 +117,34 @@ def completions(model: str | None = None) -> Response:
 def embeddings(model: str | None = None) -> Response:
     """Turn texts into vectors."""
     return call("embeddings", model)
+
+
+@blueprint.route("/messages", methods=["POST"])
+@blueprint.route("/v1/messages", methods=["POST"])
+@blueprint.doc(**ANTHROPIC_CHAT)
+@blueprint.errors(*REFUSALS)
+def messages() -> Response:
+    """Chat with a model, in Anthropic's wire format."""
+    return call("messages")
+
+
+@blueprint.route("/messages/count_tokens", methods=["POST"])
+@blueprint.route("/v1/messages/count_tokens", methods=["POST"])
+@blueprint.doc(**COUNT_TOKENS)
+@blueprint.errors(*REFUSALS)
+def count_tokens() -> Response | dict[str, Any]:
+    """Count the tokens of a conversation before it is sent. Costs nothing.
+
+    Vendors without such a route are not asked: the answer is an estimate then, rather too high than too low, and the
+    header `x-tollgate-estimate: true` says so.
+    """
+    try:
+        return call("messages/count_tokens")
+    except NotServed:
+        content = {name: value for name, value in orjson.loads(request.get_data()).items() if name in COUNTED}
+        answer = jsonify({"input_tokens": quotes.tokens(content)})
+        answer.headers["x-tollgate-estimate"] = "true"
+        return answer
 
 
 @blueprint.route("/models")

@@ -190,7 +190,7 @@ def check_priced(parties: Parties, unpriced: str) -> None:
     asked = parties.asked
     if unpriced == "allow" or all(limits.max_budget is None for limits in parties.limits):
         return
-    tier = asked.body.get("service_tier")
+    tier = asked.sent.body.get("service_tier")
     if tier not in STANDARD_TIERS:
         raise UnpricedModel(
             f"A budget cannot be kept on service_tier '{tier}', which has prices of its own. "

@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import orjson
 
 from app.errors import BadRequest
+from app.providers.base import JSON, Sent
+from app.providers.splice import ESCAPED_LETTER, members
 
 # Every token of a byte-level tokenizer covers at least one byte, so a body's length bounds its input tokens. Media are
 # priced by what they show, not by how they are written: this many tokens each is above what providers document for one
@@ -20,8 +23,12 @@ INLINE_DATA = b";base64,"
 CAPS = ("max_completion_tokens", "max_tokens")
 MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
+# The members, in quotes, that decide about a call's price or its limits.
+METERED = [f'"{name}"'.encode() for name in ("model", "stream", "n", "best_of", "service_tier", *CAPS)]
 TAGS_HEADER = "x-litellm-tags"
-REQUIRED = {"chat/completions": "messages", "completions": "prompt", "embeddings": "input"}
+REQUIRED = {"chat/completions": "messages", "completions": "prompt", "embeddings": "input"} | dict.fromkeys(
+    ("messages", "messages/count_tokens"), "messages"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,8 @@ class Request:
     """
 
     route: str
-    body: bytes
-    headers: Mapping[str, str]
+    body: bytes = dataclass_field(repr=False)
+    headers: Mapping[str, str] = dataclass_field(repr=False)
     model: str | None = None
     client: socket.socket | None = None
 
@@ -42,21 +49,29 @@ class Request:
 class Asked:
     """A parsed request.
 
+    `sent` is what providers get of it; `model` is the name that the caller asks for.
     `output_cap` is the largest cap on output tokens that it states (None: none); `choices` is how many answers it asks
     for; `input_bound` is an upper bound of its input tokens; `usage_asked`: the client wants usage in the stream.
     `end_user` is whom the call is made for, by the name that the caller gives.
     """
 
-    route: str
-    body: dict[str, Any]
+    sent: Sent
     model: str
-    stream: bool
-    usage_asked: bool
     output_cap: int | None
     choices: int
     input_bound: int
     end_user: str | None
     tags: tuple[str, ...] = ()
+
+    @property
+    def route(self) -> str:
+        """Which wire format the caller speaks."""
+        return self.sent.route
+
+    @property
+    def stream(self) -> bool:
+        """Whether the answer shall come as events."""
+        return self.sent.stream
 
 
 def parse(request: Request, customer_header: str | None = None) -> Asked:
@@ -77,18 +92,38 @@ def parse(request: Request, customer_header: str | None = None) -> Asked:
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise BadRequest("'stream_options' must be an object.", param="stream_options")
-    return Asked(
+    _check_no_doubles(request.body)
+    tags, changes = _tags(request.headers, body)
+    sent = Sent(
         route=request.route,
+        raw=request.body,
         body=body,
-        model=name,
+        headers=request.headers,
+        content_type=request.headers.get("content-type", JSON),
+        changes=changes,
         stream=stream,
-        usage_asked=bool(options and options.get("include_usage")),
+        usage_asked=bool(options and options.get("include_usage") is True),
+    )
+    return Asked(
+        sent=sent,
+        model=name,
         output_cap=_output_cap(body),
         choices=_choices(body),
         input_bound=input_bound(request.body, body),
         end_user=_end_user(request.headers, body, customer_header),
-        tags=_tags(request.headers, body),
+        tags=tags,
     )
+
+
+def _check_no_doubles(raw: bytes) -> None:
+    """Of a member that stands twice we would read one and the provider perhaps the other. Raises BadRequest."""
+    if ESCAPED_LETTER.search(raw) is None and all(raw.count(name) <= 1 for name in METERED):
+        return
+    seen = set()
+    for member in members(raw):
+        if member.name in seen:
+            raise BadRequest(f"'{member.name}' is given twice.", param=member.name)
+        seen.add(member.name)
 
 
 def _end_user(headers: Mapping[str, str], body: dict[str, Any], customer_header: str | None) -> str | None:
@@ -101,22 +136,20 @@ def _end_user(headers: Mapping[str, str], body: dict[str, Any], customer_header:
     return user.replace("\0", "")[:LONGEST_NAME] or None
 
 
-def _tags(headers: Mapping[str, str], body: dict[str, Any]) -> tuple[str, ...]:
-    """From `metadata.tags`, which the provider is not sent, and from the header x-litellm-tags. Raises BadRequest."""
+def _tags(headers: Mapping[str, str], body: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """From `metadata.tags` and the header x-litellm-tags, and what the provider is sent instead. Raises BadRequest."""
     found = [tag.strip() for tag in headers.get(TAGS_HEADER, "").split(",") if tag.strip()]
-    metadata = body.get("metadata")
+    metadata, changes = body.get("metadata"), {}
     if isinstance(metadata, dict) and "tags" in metadata:
         tags = metadata["tags"]
         if not isinstance(tags, list) or not all(isinstance(tag, str) and tag for tag in tags):
             raise BadRequest("'metadata.tags' must be a list of texts.", param="metadata.tags")
-        rest = {name: value for name, value in metadata.items() if name != "tags"}
-        body["metadata"] = rest
-        if not rest:
-            del body["metadata"]
+        # Tags are the gateway's business. Where nothing else stands in it, the metadata go too.
+        changes = {"metadata": {name: value for name, value in metadata.items() if name != "tags"} or None}
         found += tags
     if len(found) > MOST_TAGS or any(len(tag) > LONGEST_NAME or "\0" in tag for tag in found):
         raise BadRequest(f"A call has at most {MOST_TAGS} tags of at most {LONGEST_NAME} characters.", param="tags")
-    return tuple(found)
+    return tuple(found), changes
 
 
 def _flag(body: dict[str, Any], field: str) -> bool:

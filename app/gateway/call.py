@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import certifi
@@ -17,12 +17,15 @@ from app.errors import ProviderFailed, ProviderTimedOut, TollgateError
 from app.gateway.asked import Asked
 from app.gateway.inflight import Running
 from app.gateway.offers import Offer
+from app.providers.base import Sent
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 READ_BYTES = 65536
 # Answers that another deployment may do better on; every other status is the caller's to see.
 WORTH_ANOTHER = frozenset({408, 429, 500, 502, 503, 504, 529})
 MOST_CONNECTIONS_PER_HOST = 1000
+# What an output cap is called, where it is not max_tokens.
+CAP_NAMES = {"responses": "max_output_tokens"}
 
 
 class Upstream(Protocol):
@@ -160,7 +163,6 @@ def first_answer(
     pool: urllib3.PoolManager,
     offers: Sequence[Offer],
     asked: Asked,
-    incoming: Mapping[str, str],
     running: Running,
     *,
     stated_cap: int | None,
@@ -172,7 +174,7 @@ def first_answer(
     error: TollgateError = ProviderFailed("No deployment of this model answered.")
     for number, offer in enumerate(offers, 1):
         try:
-            upstream = _send(pool, offer, _body(asked, offer, stated_cap), asked, incoming, timeout)
+            upstream = _send(pool, offer, _sent(asked, offer, stated_cap), timeout)
         except ProviderFailed as failure:
             if running.left:
                 raise ClientLeft(offer, failed) from failure
@@ -187,29 +189,26 @@ def first_answer(
     raise NoAnswer(failed, error)
 
 
-def _body(asked: Asked, offer: Offer, stated_cap: int | None) -> dict[str, Any]:
-    body = asked.body | {"model": offer.target.model}
-    if stated_cap is not None:
-        # OpenAI's newer models know only the newer name, and every other server knows at least the older one.
-        newer = asked.route == "chat/completions" and (offer.target.api_base is None or offer.provider.name == "azure")
-        body["max_completion_tokens" if newer else "max_tokens"] = stated_cap
-    return body
+def _sent(asked: Asked, offer: Offer, stated_cap: int | None) -> Sent:
+    """What the deployment gets: the client's own bytes, and the output cap that the gateway states, if any."""
+    if stated_cap is None:
+        return asked.sent
+    name = CAP_NAMES.get(asked.route, "max_tokens")
+    # OpenAI's newer models know only the newer name, and every other server knows at least the older one.
+    if asked.route == "chat/completions" and (
+        offer.provider.name == "azure" or (offer.provider.name == "openai" and offer.target.api_base is None)
+    ):
+        name = "max_completion_tokens"
+    return replace(asked.sent, changes={**asked.sent.changes, name: stated_cap})
 
 
-def _send(
-    pool: urllib3.PoolManager,
-    offer: Offer,
-    body: dict[str, Any],
-    asked: Asked,
-    incoming: Mapping[str, str],
-    timeout: float,
-) -> Upstream:
-    """One request to one deployment. Raises ProviderFailed, ProviderTimedOut."""
+def _send(pool: urllib3.PoolManager, offer: Offer, sent: Sent, timeout: float) -> Upstream:
+    """One request to one deployment. Raises ProviderFailed, ProviderTimedOut, BadRequest."""
     provider = offer.provider
     if provider.local:
-        status, headers, pieces = provider.answer(offer.target, asked.route, body)
+        status, headers, pieces = provider.answer(offer.target, sent)
         return LocalAnswer(status, urllib3.HTTPHeaderDict(headers), pieces)
-    outgoing = provider.prepare(offer.target, asked.route, body, incoming)
+    outgoing = offer.format_of(sent.route).prepare(offer.target, sent)
     silence = urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=offer.deployment.timeout or timeout)
     try:
         response = pool.urlopen(

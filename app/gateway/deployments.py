@@ -19,7 +19,7 @@ from app.config_file import OURS, Notes, Section, is_address, referred
 from app.errors import BadRequest, Conflict, NotFound, UnknownField
 from app.extensions import database_errors, db, write_transaction
 from app.gateway.credentials import CannotDecrypt, Credentials
-from app.model_list import SECRETS, STORED_DEFAULTS, Deployment
+from app.model_list import SECRETS, Deployment
 from app.models import StoredDeployment
 from app.settings import Settings
 
@@ -188,7 +188,7 @@ class StoredDeployments:
         """An entry as config.yaml's are read. Raises BadRequest, UnknownField."""
         values = {"model_name": model_name, "litellm_params": dict(params), "model_info": dict(info)}
         entry = Section(_Strict("", self._provider_keys), "model_list", "", values)
-        deployment = model_list.read(entry, {}, STORED_DEFAULTS)
+        deployment = model_list.read(entry, {}, stored=True)
         assert deployment is not None  # noqa: S101 - an entry without a name or a model has been refused
         return replace(deployment, stored=True)
 
@@ -198,7 +198,7 @@ class StoredDeployments:
         try:
             secrets = self._credentials.open(row.credentials)
         except CannotDecrypt as error:
-            secrets = dict.fromkeys(SECRETS, UNKNOWN_SECRET)
+            secrets = dict.fromkeys(model_list.secrets_of(row.litellm_params), UNKNOWN_SECRET)
             off = off or f"its credentials cannot be decrypted: {error}"
         try:
             _check_strings("", row.litellm_params)
@@ -208,7 +208,7 @@ class StoredDeployments:
             found = Deployment(row.id, row.model_name, "openai", str(row.litellm_params.get("model")), stored=True)
             off = off or f"it cannot be read: {error.message}"
         off = off or (BLOCKED if row.blocked else found.off)
-        return found if off is None else replace(found, off=off, api_key=None)
+        return found if off is None else replace(found, off=off, api_key=None, options=())
 
 
 def _stated(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.gateway.offers import Offer
 from app.ledger.event import Attempt
 from app.ledger.pricing import cost as cost_of
 from app.ledger.usage import Usage
-from app.providers.base import Counts
+from app.providers.base import Told
 
 NO_USAGE = Usage.from_counts({})
 # An answer whose usage the provider does not tell is counted: this many bytes of text to a token, which is on the dear
@@ -53,8 +53,7 @@ class Finish:
         offer: Offer | None = None,
         status: int = 0,
         outcome: str = "failure",
-        counts: Counts | None = None,
-        text_bytes: int = 0,
+        told: Told | None = None,
     ) -> None:
         """Books the attempts: those that failed, and the one that answered (`offer`), if any; only once."""
         if self.booked:
@@ -65,7 +64,7 @@ class Finish:
         tokens = 0
         attempts = [_attempt(one.offer, "failure", one.status, NO_USAGE, "none") for one in failed]
         if offer is not None:
-            usage, source = self._usage(status, counts, text_bytes)
+            usage, source = self._usage(status, told)
             attempts.append(_attempt(offer, outcome, status, usage, source))
             tokens = usage.input + usage.output
             self.cost = 0 if offer.price is None else cost_of(offer.price, usage)
@@ -77,16 +76,16 @@ class Finish:
         )
         self._in_flight.end(event, self._running.meters, self.cost, tokens)
 
-    def _usage(self, status: int, counts: Counts | None, text_bytes: int) -> tuple[Usage, str]:
+    def _usage(self, status: int, told: Told | None) -> tuple[Usage, str]:
         """Usage in the order in which it is believed: the provider's, else counted; an error uses nothing."""
-        if counts is not None:
+        if told is not None and told.counts is not None:
             try:
-                return Usage.from_counts(counts), "provider"
+                return Usage.from_counts(told.counts), "provider"
             except ValueError:
                 pass  # Negative or absurd: counting is the better guess.
         if status >= FIRST_ERROR_STATUS:
             return NO_USAGE, "none"
-        output = -(-text_bytes // BYTES_PER_TOKEN)
+        output = -(-(told.text_bytes if told is not None else 0) // BYTES_PER_TOKEN)
         counted = {"input": -(-self._asked.input_bound // BYTES_PER_TOKEN), "output": output}
         return Usage.from_counts(counted), "counted"
 

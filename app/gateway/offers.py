@@ -9,10 +9,11 @@ from functools import lru_cache
 from app.ledger.pricing import Price, estimate, max_output_tokens, price_for
 from app.model_list import Deployment
 from app.providers import PROVIDERS
-from app.providers.base import LocalProvider, Provider, Target
+from app.providers.base import LocalProvider, Provider, Target, WireFormat
+from app.vendors import SECRET_OPTIONS
 
 # Routes that generate text; all others are paid by their input alone.
-GENERATING = frozenset({"chat/completions", "completions"})
+GENERATING = frozenset({"chat/completions", "completions", "messages", "responses"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,16 @@ class Offer:
     target: Target
     price: Price | None
     max_output: int
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be told to a client."""
+        options = (self.target.options.get(name) for name in SECRET_OPTIONS)
+        return [secret for secret in (self.target.api_key, *options) if secret]
+
+    def format_of(self, route: str) -> WireFormat:
+        """How the provider is spoken to on a route that it has."""
+        return self.provider.formats[route]
 
 
 @lru_cache(maxsize=10_000)
@@ -38,6 +49,7 @@ def offer(deployment: Deployment) -> Offer:
             api_key=deployment.api_key,
             api_version=deployment.api_version,
             mock_response=deployment.mock_response,
+            options=dict(deployment.options),
         ),
         price=price_for(
             deployment.price_provider,

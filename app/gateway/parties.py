@@ -10,7 +10,7 @@ from app.access import routes_allowed
 from app.access.callers import Caller, Callers
 from app.access.named_customers import NamedCustomer, NamedCustomers
 from app.access.path import Limits
-from app.errors import ModelNotAllowed, NotFound
+from app.errors import ModelNotAllowed, NotFound, NotServed
 from app.gateway.asked import Asked
 from app.gateway.models import Known, Models
 from app.gateway.offers import Offer, offer
@@ -104,13 +104,17 @@ class Finder:
         if customer.limits is not None:
             # The gateway's own stand last.
             limits.insert(-1, customer.limits)
-        return Parties(caller, customer, asked, self._offers(asked.model, known.catalog), limits, known)
+        return Parties(caller, customer, asked, self._offers(asked, known.catalog), limits, known)
 
-    def _offers(self, model: str, catalog: Catalog) -> list[Offer]:
-        """The deployments behind the name that was asked for. Raises NotFound."""
-        group = catalog.group(model)
+    def _offers(self, asked: Asked, catalog: Catalog) -> list[Offer]:
+        """The deployments behind the name that was asked for. Raises NotFound, NotServed."""
+        group = catalog.group(asked.model)
         if not group:
             # Why it is off is the admin's to know: GET /model/info says it.
-            state = "does not exist" if catalog.off_reason(model) is None else "is switched off"
-            raise NotFound(f"The model '{model}' {state}.", param="model")
-        return [offer(deployment) for deployment in order(group, self._random)]
+            state = "does not exist" if catalog.off_reason(asked.model) is None else "is switched off"
+            raise NotFound(f"The model '{asked.model}' {state}.", param="model")
+        offers = [offer(deployment) for deployment in order(group, self._random)]
+        serving = [one for one in offers if asked.route in one.provider.formats]
+        if not serving:
+            raise NotServed(f"The model '{asked.model}' is not served on /v1/{asked.route}.", param="model")
+        return serving

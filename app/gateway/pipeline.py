@@ -29,6 +29,7 @@ from app.gateway.offers import Offer
 from app.gateway.parties import Finder, Parties
 from app.gateway.relay import Relay
 from app.ledger.event import CallEvent
+from app.providers.base import EVENT_STREAM
 from app.settings import Settings
 
 # An edit takes milliseconds; a caller who is edited faster than this is told to come back.
@@ -82,7 +83,6 @@ class Gateway:
                 self._pool,
                 offers,
                 asked,
-                request.headers,
                 running,
                 stated_cap=permit.stated_cap,
                 timeout=self.settings.timeout,
@@ -98,7 +98,7 @@ class Gateway:
             finish.book([], offers[0], outcome="cancelled")
             raise
         headers = _headers(permit, answered)
-        if asked.stream and answered.upstream.headers.get("content-type", "").startswith("text/event-stream"):
+        if asked.stream and _is_stream(answered, asked.route):
             return self._streamed(asked, answered, finish, headers)
         return self._whole(asked, answered, finish, headers)
 
@@ -160,31 +160,32 @@ class Gateway:
         finally:
             upstream.close()
         finish.first_byte()
-        counts = one.provider.counts(asked.route, body)
-        answered_well = upstream.status < FIRST_ERROR_STATUS and (counts is not None or _is_json(body))
+        whole = one.format_of(asked.route).whole(asked.sent, upstream.status, body)
+        refused = upstream.status >= FIRST_ERROR_STATUS
+        answered_well = not refused and (whole.counts is not None or _is_json(body))
         finish.book(
             answered.failed,
             one,
             upstream.status,
             "success" if answered_well else "failure",
-            counts if upstream.status < FIRST_ERROR_STATUS else None,
-            one.provider.text_bytes(asked.route, body),
+            whole,
         )
-        if upstream.status < FIRST_ERROR_STATUS and not answered_well:
+        if not refused and not answered_well:
             raise ProviderFailed(f"The provider answered {upstream.status} with something that is not an answer.")
         headers["x-tollgate-cost"] = f"{money.to_json(finish.cost):.9f}"
-        return Answer(upstream.status, headers, [body if answered_well else _without_secrets(body, one)])
+        return Answer(upstream.status, headers, [_without_secrets(whole.body, one) if refused else whole.body])
 
     def _streamed(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
         """An answer that is passed on as it comes."""
-        reader = answered.offer.provider.reader(asked.route, asked.usage_asked)
+        reader = answered.offer.format_of(asked.route).reader(asked.sent)
         try:
-            relay = Relay(answered, reader, finish, drain=self.settings.on_disconnect == "drain")
+            relay = Relay(answered, reader, finish, route=asked.route, drain=self.settings.on_disconnect == "drain")
         except BaseException as error:
             outcome = "failure" if isinstance(error, TollgateError) else "cancelled"
             finish.book(answered.failed, answered.offer, answered.upstream.status, outcome)
             answered.upstream.close()
             raise
+        headers["content-type"] = f"{EVENT_STREAM}; charset=utf-8"
         headers["cache-control"] = "no-cache"
         headers["x-accel-buffering"] = "no"
         return Answer(answered.upstream.status, headers, relay)
@@ -201,11 +202,16 @@ def _headers(permit: Permit, answered: Answered) -> dict[str, str]:
     return headers
 
 
+def _is_stream(answered: Answered, route: str) -> bool:
+    kind = answered.upstream.headers.get("content-type", "")
+    return kind.startswith(answered.offer.format_of(route).streams)
+
+
 def _without_secrets(body: bytes, one: Offer) -> bytes:
     """An error's text may quote the key that we sent."""
-    if not one.target.api_key:
-        return body
-    return body.replace(one.target.api_key.encode(), b"[redacted]")
+    for secret in one.secrets:
+        body = body.replace(secret.encode(), b"[redacted]")
+    return body
 
 
 def _is_json(body: bytes) -> bool:

@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-import orjson
-
 from app.errors import ProviderFailed
+from app.gateway import shapes
 from app.gateway.call import Answered
 from app.gateway.finish import Finish
 from app.providers.base import StreamReader
@@ -28,16 +27,17 @@ class Relay:
     which WSGI servers call even if nothing was ever read.
     """
 
-    def __init__(self, answered: Answered, reader: StreamReader, finish: Finish, *, drain: bool) -> None:
+    def __init__(self, answered: Answered, reader: StreamReader, finish: Finish, *, route: str, drain: bool) -> None:
         """Waits for the provider's first bytes, so that a failure before them still gets an honest status line.
 
-        `drain`: when the client leaves, the rest is read for its usage.
+        `route` says in which shape an error is told. `drain`: when the client leaves, the rest is read for its usage.
 
         Raises ProviderFailed, ProviderTimedOut; nothing is booked then.
         """
         self._answered = answered
         self._reader = reader
         self._finish = finish
+        self._route = route
         self._drain = drain
         self._chunks = answered.upstream.chunks()
         self._first = next(self._chunks, b"")
@@ -60,7 +60,7 @@ class Relay:
             # whole.
             self._book("failure")
             log.warning("a provider broke off a stream", extra={"deployment": self._answered.offer.deployment.id})
-            yield b"data: " + orjson.dumps(error.body()) + b"\n\n"
+            yield shapes.event(error, self._route)
             return
         # What is left may be the end itself, without its blank line, or the usage: it is read before the booking.
         rest = self._reader.rest()
@@ -80,8 +80,7 @@ class Relay:
             self._answered.offer,
             self._answered.upstream.status,
             outcome,
-            self._reader.counts,
-            self._reader.text_bytes,
+            self._reader,
         )
 
     def close(self) -> None:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from app.providers.azure import Azure
 from app.providers.base import LocalProvider, Provider
 from app.providers.mock import Mock
-from app.providers.openai import OpenAI
+from app.providers.openai import Bearer, OpenAI
+from app.vendors import VENDORS, Vendor
 
-PROVIDERS: dict[str, Provider | LocalProvider] = {provider.name: provider for provider in (OpenAI(), Azure(), Mock())}
+# By what a vendor speaks: its provider, made for the vendor's name and its line in the table.
+LANGUAGES: dict[str, Callable[[str, Vendor], Provider]] = {
+    "openai": lambda name, vendor: OpenAI(name, Bearer(vendor.api_base or "")),
+    "azure": lambda name, _: OpenAI(name, Azure()),
+}
+PROVIDERS: dict[str, Provider | LocalProvider] = {
+    **{name: LANGUAGES[vendor.speaks](name, vendor) for name, vendor in VENDORS.items()},
+    "mock": Mock(),
+}

@@ -7,13 +7,13 @@ import hashlib
 import struct
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import orjson
 
-from app.providers.base import Target
-from app.providers.openai import OpenAIAnswers
+from app.providers.base import Sent, Target
+from app.providers.openai import Bearer, OpenAI
 
 CHARACTERS_PER_TOKEN = 4
 DIMENSIONS = 8
@@ -23,7 +23,7 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 STREAM_HEADERS = {"Content-Type": "text/event-stream; charset=utf-8"}
 
 
-class Mock(OpenAIAnswers):
+class Mock:
     """Answers every call with the deployment's `mock_response`.
 
     The same request has the same text and usage each time: four characters are a token. A stream always carries its
@@ -32,13 +32,14 @@ class Mock(OpenAIAnswers):
 
     name = "mock"
     local: Literal[True] = True
+    formats = OpenAI("mock", Bearer("")).formats
 
-    def answer(self, target: Target, route: str, body: dict[str, Any]) -> tuple[int, dict[str, str], Iterable[bytes]]:
+    def answer(self, target: Target, sent: Sent) -> tuple[int, dict[str, str], Iterable[bytes]]:
         """See `base.LocalProvider`. The status is always 200."""
-        if route == "embeddings":
-            return 200, JSON_HEADERS, [orjson.dumps(_embeddings(target.model, body))]
-        reply = _Reply(target, body, chat=route == "chat/completions")
-        if body.get("stream") is True:
+        if sent.route == "embeddings":
+            return 200, JSON_HEADERS, [orjson.dumps(_embeddings(target.model, sent.body))]
+        reply = _Reply(target, {**sent.body, **sent.changes}, chat=sent.route == "chat/completions")
+        if sent.stream:
             return 200, STREAM_HEADERS, reply.events()
         return 200, JSON_HEADERS, [orjson.dumps(reply.whole())]
 
@@ -46,7 +47,7 @@ class Mock(OpenAIAnswers):
 class _Reply:
     """One answer to one request, whole or in events, for either of the two text routes."""
 
-    def __init__(self, target: Target, body: dict[str, Any], *, chat: bool) -> None:
+    def __init__(self, target: Target, body: Mapping[str, Any], *, chat: bool) -> None:
         self._chat = chat
         self._model = target.model
         self._choices = range(min(_whole_number(body.get("n")) or 1, MAX_CHOICES))
@@ -98,7 +99,7 @@ class _Reply:
         }
 
 
-def _embeddings(model: str, body: dict[str, Any]) -> dict[str, Any]:
+def _embeddings(model: str, body: Mapping[str, Any]) -> dict[str, Any]:
     given = body.get("input")
     # A list of numbers is one text that was cut into tokens already.
     inputs = given if isinstance(given, list) and not all(isinstance(item, int) for item in given) else [given]

@@ -3,52 +3,115 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
-
-import orjson
+from typing import Any, Literal, Protocol
 
 from app.providers import openai_answers
-from app.providers.base import Counts, Outgoing, StreamReader, Target
-
-API_BASE = "https://api.openai.com/v1"
-STREAMED_ROUTES = frozenset({"chat/completions", "completions"})
-ROUTES = STREAMED_ROUTES | {"embeddings"}
+from app.providers.base import EVENT_STREAM, Outgoing, Sent, StreamReader, Target, Whole, WireFormat
+from app.providers.splice import spliced
 
 # The client's headers that change what the model does. Everything else, its credentials first of all, stays here.
 PASSED_HEADERS = frozenset({"openai-beta"})
+FIRST_ERROR_STATUS = 400
 
 
-class OpenAIAnswers:
-    """How answers in OpenAI's format are read."""
+class Endpoint(Protocol):
+    """Where a vendor's routes are, and how it is shown a key."""
 
-    routes = ROUTES
+    def url(self, target: Target, route: str) -> str:
+        """The address of a route. Raises ProviderFailed where the target lacks what it is made of."""
+        ...
 
-    def counts(self, _route: str, answer: bytes) -> Counts | None:
+    def credentials(self, target: Target) -> dict[str, str]:
+        """The headers that hold the key."""
+        ...
+
+
+class Bearer:
+    """`{api_base}/{route}` with a bearer token."""
+
+    def __init__(self, api_base: str) -> None:
+        """`api_base` is the vendor's own address, for targets that state none."""
+        self._api_base = api_base
+
+    def url(self, target: Target, route: str) -> str:
+        """See `Endpoint`."""
+        return f"{(target.api_base or self._api_base).rstrip('/')}/{route}"
+
+    def credentials(self, target: Target) -> dict[str, str]:
+        """Without a key no Authorization is sent: servers of one's own often want none."""
+        return {"Authorization": f"Bearer {target.api_key}"} if target.api_key else {}
+
+
+class _Format:
+    """A route whose requests and answers are JSON in OpenAI's shape."""
+
+    streams = EVENT_STREAM
+
+    def __init__(self, endpoint: Endpoint, route: str) -> None:
+        """`route` is also the end of its address."""
+        self._endpoint = endpoint
+        self._route = route
+
+    def prepare(self, target: Target, sent: Sent) -> Outgoing:
         """See `base.WireFormat`."""
-        return openai_answers.usage_counts(openai_answers.parsed(answer).get("usage"))
+        headers = request_headers(sent.headers) | self._endpoint.credentials(target)
+        body = spliced(sent.raw, {**self._changes(sent), "model": target.model}, sent.body)
+        return Outgoing(self._endpoint.url(target, self._route), headers, body)
 
-    def text_bytes(self, _route: str, answer: bytes) -> int:
+    def whole(self, _sent: Sent, status: int, answer: bytes) -> Whole:
         """See `base.WireFormat`."""
-        return openai_answers.output_bytes(openai_answers.parsed(answer))
+        if status >= FIRST_ERROR_STATUS:
+            return Whole(answer)
+        parsed = openai_answers.parsed(answer)
+        return Whole(
+            answer,
+            self._read_usage(parsed.get("usage")),
+            openai_answers.tier_of(parsed),
+            openai_answers.output_bytes(parsed),
+        )
 
-    def reader(self, _route: str, usage_asked: bool) -> StreamReader:  # noqa: FBT001 - as in base.WireFormat
+    def reader(self, sent: Sent) -> StreamReader:
         """See `base.WireFormat`."""
-        return openai_answers.StreamReader(usage_asked=usage_asked)
+        return openai_answers.StreamReader(usage_asked=sent.usage_asked, read_usage=self._read_usage)
+
+    def _read_usage(self, usage: object) -> dict[str, int] | None:
+        """What vendors add to OpenAI's usage, a subclass reads."""
+        return openai_answers.usage_counts(usage)
+
+    def _changes(self, sent: Sent) -> Mapping[str, Any]:
+        return sent.changes
 
 
-class OpenAI(OpenAIAnswers):
-    """`POST {api_base}/{route}` with a bearer token."""
+class ChatFormat(_Format):
+    """chat/completions and completions."""
 
-    name = "openai"
+    def _changes(self, sent: Sent) -> Mapping[str, Any]:
+        """A stream is made to end with its usage."""
+        options = sent.body.get("stream_options")
+        # Options of a wrong type are left for the provider to refuse.
+        if not sent.stream or sent.usage_asked or not isinstance(options, dict | None):
+            return sent.changes
+        return {**sent.changes, "stream_options": {**(options or {}), "include_usage": True}}
+
+
+class EmbeddingsFormat(_Format):
+    """embeddings."""
+
+
+class OpenAI:
+    """OpenAI's routes, at OpenAI or at a vendor that has the same."""
+
     local: Literal[False] = False
 
-    def prepare(self, target: Target, route: str, body: dict[str, Any], incoming: Mapping[str, str]) -> Outgoing:
-        """See `base.Provider`. Without a key no Authorization is sent: servers of one's own often want none."""
-        headers = request_headers(incoming)
-        if target.api_key:
-            headers["Authorization"] = f"Bearer {target.api_key}"
-        base = (target.api_base or API_BASE).rstrip("/")
-        return Outgoing(f"{base}/{route}", headers, request_body(route, body))
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
+        """`name` is what stands before the model in config.yaml."""
+        self.name = name
+        chat = ChatFormat(endpoint, "chat/completions")
+        self.formats: Mapping[str, WireFormat] = {
+            "chat/completions": chat,
+            "completions": ChatFormat(endpoint, "completions"),
+            "embeddings": EmbeddingsFormat(endpoint, "embeddings"),
+        }
 
 
 def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
@@ -58,13 +121,3 @@ def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
     """
     passed = {name: value for name, value in incoming.items() if name.lower() in PASSED_HEADERS}
     return passed | {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-
-
-def request_body(route: str, body: dict[str, Any]) -> bytes:
-    """The request as JSON; a stream is made to end with its usage."""
-    if body.get("stream") is True and route in STREAMED_ROUTES:
-        options = body.get("stream_options")
-        # Options of a wrong type are left for the provider to refuse.
-        if options is None or isinstance(options, dict):
-            body = body | {"stream_options": {**(options or {}), "include_usage": True}}
-    return orjson.dumps(body)

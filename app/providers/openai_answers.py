@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -11,6 +12,8 @@ import orjson
 from app.providers.base import Counts
 
 DONE = b"[DONE]"
+UsageReader = Callable[[object], Counts | None]
+STANDARD_TIERS = ("", "auto", "default", "standard")
 END_OF_EVENT = re.compile(rb"\n\r?\n")
 
 
@@ -62,17 +65,25 @@ def output_bytes(answer: dict[str, Any]) -> int:
     return total
 
 
+def tier_of(answer: dict[str, Any]) -> str | None:
+    """The `service_tier` that served a call, where it is not the usual one."""
+    tier = answer.get("service_tier")
+    return tier if isinstance(tier, str) and tier not in STANDARD_TIERS else None
+
+
 class StreamReader:
     """Server-sent events of chat/completions and completions, passed on byte for byte.
 
     See `base.StreamReader`. Nothing that a provider sends makes it raise.
     """
 
-    __slots__ = ("_pending", "_usage_asked", "counts", "finished", "text_bytes")
+    __slots__ = ("_pending", "_read_usage", "_usage_asked", "counts", "finished", "text_bytes", "tier")
 
-    def __init__(self, *, usage_asked: bool) -> None:
-        """Usage events are passed on only where the client asked for them."""
+    def __init__(self, *, usage_asked: bool, read_usage: UsageReader = usage_counts) -> None:
+        """Usage events are passed on only where the client asked for them. `read_usage` knows the vendor's usage."""
         self.counts: Counts | None = None
+        self.tier: str | None = None
+        self._read_usage = read_usage
         self.finished = False
         self.text_bytes = 0
         self._usage_asked = usage_asked
@@ -119,7 +130,8 @@ class StreamReader:
         usage = answer.get("usage")
         if not isinstance(usage, dict):
             return True
-        self.counts = usage_counts(usage) or self.counts
+        self.counts = self._read_usage(usage) or self.counts
+        self.tier = tier_of(answer) or self.tier
         return self._usage_asked or bool(answer.get("choices")) or "error" in answer
 
 

@@ -10,17 +10,23 @@ from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from app.providers import PROVIDERS
-from app.providers.base import Target
+from app.providers.base import Counts, Target
 from app.providers.mock import Mock
+from app.vendors import VENDORS
+from tests.providers.sending import sent
 
 TARGET = Target(model="gpt-4o", mock_response="Twelve chars")
 HELLO = {"messages": [{"role": "user", "content": "hello"}]}
 
 
 def answered(route: str, body: dict[str, Any], target: Target = TARGET) -> bytes:
-    status, _, pieces = Mock().answer(target, route, body)
+    status, _, pieces = Mock().answer(target, sent(route, body))
     assert status == 200
     return b"".join(pieces)
+
+
+def counts(route: str, body: dict[str, Any]) -> Counts | None:
+    return Mock().formats[route].whole(sent(route, body), 200, answered(route, body)).counts
 
 
 def streamed(route: str, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -39,7 +45,7 @@ def test_a_completion_is_openais() -> None:
 
 
 def test_four_characters_are_a_token() -> None:
-    assert Mock().counts("chat/completions", answered("chat/completions", HELLO)) == {"input": 3, "output": 3}
+    assert counts("chat/completions", HELLO) == {"input": 3, "output": 3}
 
 
 def test_a_stream_says_the_same_as_a_whole_answer() -> None:
@@ -50,10 +56,10 @@ def test_a_stream_says_the_same_as_a_whole_answer() -> None:
 @pytest.mark.parametrize("route", ["chat/completions", "completions"])
 def test_a_stream_uses_what_a_whole_answer_uses(route: str) -> None:
     body = HELLO | {"prompt": "hello"}
-    reader = Mock().reader(route, usage_asked=False)
+    reader = Mock().formats[route].reader(sent(route, body))
     reader.feed(answered(route, body | {"stream": True}))
     assert reader.finished
-    assert reader.counts == Mock().counts(route, answered(route, body))
+    assert reader.counts == counts(route, body)
 
 
 @pytest.mark.parametrize("cap", ["max_tokens", "max_completion_tokens"])
@@ -95,8 +101,4 @@ def test_a_vector_comes_in_base64_when_asked_for() -> None:
 
 
 def test_each_provider_answers_to_its_name() -> None:
-    assert {name: provider.name for name, provider in PROVIDERS.items()} == {
-        "openai": "openai",
-        "azure": "azure",
-        "mock": "mock",
-    }
+    assert {name: provider.name for name, provider in PROVIDERS.items()} == {name: name for name in (*VENDORS, "mock")}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
+from app.providers import PROVIDERS
 from app.providers.base import Outgoing, Target
-from app.providers.openai import OpenAI
+from tests.providers.sending import sent
 
+OPENAI = PROVIDERS["openai"]
 TARGET = Target(model="gpt-4o", api_key="sk-ours")
 
 
@@ -20,7 +23,7 @@ def prepared(
     route: str = "chat/completions",
     incoming: dict[str, str] | None = None,
 ) -> Outgoing:
-    return OpenAI().prepare(target, route, body, incoming or {})
+    return OPENAI.formats[route].prepare(target, sent(route, body, incoming))
 
 
 def test_a_call_goes_to_openai_with_our_key() -> None:
@@ -55,9 +58,18 @@ def test_of_the_clients_headers_only_the_models_business_passes() -> None:
     }
 
 
-def test_the_body_is_passed_on_with_every_field() -> None:
-    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "π"}], "some_new_field": {"a": [1, None]}}
-    assert orjson.loads(prepared(body).body) == body
+def test_the_body_is_passed_on_byte_for_byte_but_for_the_model() -> None:
+    raw = (
+        b'{ "messages":[{"role":"user","content":"\\u03c0 \xcf\x80"}], "model": "ours",\n "top_p": 1.0, "x": [1,null] }'
+    )
+    request = replace(sent("chat/completions", orjson.loads(raw)), raw=raw)
+    outgoing = OPENAI.formats["chat/completions"].prepare(TARGET, request)
+    assert outgoing.body == raw.replace(b'"ours"', b'"gpt-4o"')
+
+
+def test_what_the_gateway_changes_is_changed() -> None:
+    request = sent("chat/completions", {"model": "m", "metadata": {"tags": ["a"]}}, changes={"metadata": None})
+    assert orjson.loads(OPENAI.formats["chat/completions"].prepare(TARGET, request).body) == {"model": "gpt-4o"}
 
 
 @pytest.mark.parametrize("route", ["chat/completions", "completions"])
@@ -74,7 +86,13 @@ def test_other_stream_options_are_kept() -> None:
 
 @pytest.mark.parametrize("body", [{}, {"stream": False}, {"stream": True, "stream_options": "wrong"}])
 def test_nothing_is_added_where_no_stream_is_asked_for_rightly(body: dict[str, Any]) -> None:
-    assert orjson.loads(prepared(body).body) == body
+    assert orjson.loads(prepared(body).body) == body | {"model": "gpt-4o"}
+
+
+def test_a_stream_that_is_asked_for_its_usage_already_is_left_as_it_is() -> None:
+    raw = b'{"model":"gpt-4o", "stream" : true, "stream_options":{ "include_usage":true}}'
+    request = replace(sent("chat/completions", orjson.loads(raw)), raw=raw)
+    assert OPENAI.formats["chat/completions"].prepare(TARGET, request).body == raw
 
 
 def test_the_callers_request_stays_as_it_was() -> None:
@@ -88,6 +106,19 @@ def test_no_key_shows_when_a_target_or_a_call_is_printed() -> None:
 
 
 def test_an_answer_that_is_not_json_has_no_usage_and_no_text() -> None:
-    provider = OpenAI()
-    assert provider.counts("chat/completions", b"<html>") is None
-    assert provider.text_bytes("chat/completions", b"<html>") == 0
+    whole = OPENAI.formats["chat/completions"].whole(sent("chat/completions", {}), 200, b"<html>")
+    assert (whole.body, whole.counts, whole.text_bytes) == (b"<html>", None, 0)
+
+
+def test_an_errors_text_is_no_output() -> None:
+    answer = b'{"choices":[{"message":{"content":"words"}}],"usage":{"prompt_tokens":1,"completion_tokens":1}}'
+    whole = OPENAI.formats["chat/completions"].whole(sent("chat/completions", {}), 500, answer)
+    assert (whole.counts, whole.text_bytes) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("told", "tier"), [("flex", "flex"), ("priority", "priority"), ("default", None), (None, None)]
+)
+def test_the_tier_that_served_a_call_is_told(told: str | None, tier: str | None) -> None:
+    answer = orjson.dumps({"service_tier": told, "choices": []})
+    assert OPENAI.formats["chat/completions"].whole(sent("chat/completions", {}), 200, answer).tier == tier

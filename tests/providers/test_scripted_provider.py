@@ -16,11 +16,12 @@ import openai
 import pytest
 import urllib3
 
-from app.providers.azure import Azure
+from app.providers import PROVIDERS
 from app.providers.base import Target
-from app.providers.openai import OpenAI
+from tests.providers.sending import sent
 from tests.scripted_provider import ScriptedProvider
 
+AZURE, OPENAI = (PROVIDERS[name].formats["chat/completions"] for name in ("azure", "openai"))
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 
 
@@ -89,7 +90,7 @@ def test_azures_client_is_served_at_azures_addresses(provider: ScriptedProvider)
 def test_a_wrong_key_is_refused_as_azure_does(provider: ScriptedProvider) -> None:
     provider.api_key = "right"
     target = Target(model="gpt-4o", api_base=provider.url, api_key="left")
-    outgoing = Azure().prepare(target, "chat/completions", {"messages": MESSAGES}, {})
+    outgoing = AZURE.prepare(target, sent("chat/completions", {"messages": MESSAGES}))
     with urllib3.PoolManager(retries=False) as pool:
         response = pool.request("POST", outgoing.url, headers=outgoing.headers, body=outgoing.body)
     assert (response.status, response.json()["error"]["code"]) == (401, "401")
@@ -97,7 +98,7 @@ def test_a_wrong_key_is_refused_as_azure_does(provider: ScriptedProvider) -> Non
 
 def test_a_call_is_recorded_as_it_came(provider: ScriptedProvider) -> None:
     target = Target(model="gpt-4o", api_base=f"{provider.url}/v1", api_key="sk-ours")
-    outgoing = OpenAI().prepare(target, "chat/completions", {"model": "gpt-4o", "stream": True}, {})
+    outgoing = OPENAI.prepare(target, sent("chat/completions", {"model": "gpt-4o", "stream": True}))
     with urllib3.PoolManager(retries=False) as pool:
         pool.request("POST", outgoing.url, headers=outgoing.headers, body=outgoing.body)
     recorded = provider.calls[0]
