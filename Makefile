@@ -1,7 +1,7 @@
 # One word per chore. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos check format lock clean
+.PHONY: help run test chaos bench check format lock clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -21,6 +21,9 @@ test: $(VENV)/installed-dev  ## run the tests (ARGS="-k name tests/limits")
 
 chaos: $(VENV)/installed-dev  ## break one part after another under load (SECONDS=900 SEED=1 DATABASE=postgresql)
 	@$(PYTHON) -m tests.chaos --seconds $(or $(SECONDS),900) --seed $(or $(SEED),1) --database $(or $(DATABASE),postgresql)
+
+bench: $(VENV)/installed-dev  ## measure Tollgate beside its peers (ARGS="--systems tollgate,litellm --rounds 1")
+	@$(PYTHON) -m benchmarks $(ARGS)
 
 check: $(VENV)/installed-dev  ## lint, types, import layers, migrations and lock files in step
 	$(PYTHON) -m ruff check .

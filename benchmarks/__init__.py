@@ -1,0 +1,1 @@
+"""Tollgate measured beside its peers: `make bench`."""
