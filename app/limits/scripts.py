@@ -10,9 +10,11 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError
 
 from app.errors import LimitsUnavailable
-from app.extensions import redis
+from app.limits.line import Line
 
 Argument = str | bytes | int
+
+_line = Line()
 
 
 class Script:
@@ -27,8 +29,8 @@ class Script:
         """Gives the script's answer. Raises LimitsUnavailable where Redis does not answer."""
         try:
             try:
-                return redis.client.evalsha(self.sha, len(keys), *keys, *arguments)
+                return _line.ask("EVALSHA", self.sha, len(keys), *keys, *arguments)
             except NoScriptError:
-                return redis.client.eval(self.text, len(keys), *keys, *arguments)
+                return _line.ask("EVAL", self.text, len(keys), *keys, *arguments)
         except RedisError as error:
             raise LimitsUnavailable("The limits cannot be checked: Redis does not answer. Try again.") from error
