@@ -12,7 +12,6 @@ from app.providers.chat_over_messages import ChatOverMessages
 from app.providers.openai_answers import parsed
 from app.providers.splice import spliced
 
-API_BASE = "https://api.anthropic.com"
 VERSION = "2023-06-01"
 FIRST_ERROR_STATUS = 400
 
@@ -41,26 +40,34 @@ class MessagesAnswers:
 class Messages(MessagesAnswers):
     """`POST {api_base}/v1/{route}` with an `x-api-key` header; the body but for the model is the client's own."""
 
+    def __init__(self, api_base: str) -> None:
+        """`api_base` is the vendor's own address, for targets that state none."""
+        self._api_base = api_base
+
     def prepare(self, target: Target, sent: Sent) -> Outgoing:
         """See `base.WireFormat`. The base address may end with /v1 or not."""
         headers = request_headers(sent.headers)
         if target.api_key:
             headers["x-api-key"] = target.api_key
-        base = (target.api_base or API_BASE).rstrip("/").removesuffix("/messages").removesuffix("/v1")
-        body = spliced(sent.raw, {**sent.changes, "model": target.model})
+        base = (target.api_base or self._api_base).rstrip("/").removesuffix("/v1/messages").removesuffix("/v1")
+        body = spliced(sent.raw, {**sent.changes, "model": target.model}, sent.body)
         return Outgoing(f"{base}/v1/{sent.route}", headers, body)
 
 
 class Anthropic:
-    """Anthropic's own API, and every server that speaks its language."""
+    """Anthropic's routes, at Anthropic or at a vendor that has the same."""
 
-    name = "anthropic"
     local: Literal[False] = False
-    formats: Mapping[str, WireFormat] = {
-        "messages": Messages(),
-        "messages/count_tokens": Messages(),
-        "chat/completions": ChatOverMessages(Messages()),
-    }
+
+    def __init__(self, name: str, api_base: str) -> None:
+        """`name` is what stands before the model in config.yaml; `api_base` is the vendor's own address."""
+        self.name = name
+        messages = Messages(api_base)
+        self.formats: Mapping[str, WireFormat] = {
+            "messages": messages,
+            "messages/count_tokens": messages,
+            "chat/completions": ChatOverMessages(messages),
+        }
 
 
 def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
