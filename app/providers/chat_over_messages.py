@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import orjson
-
 from app.providers.base import JSON, Outgoing, Sent, StreamReader, Target, Whole, WireFormat
 from app.providers.chat_over_messages_answer import completion, error_body
 from app.providers.chat_over_messages_request import messages_request
 from app.providers.chat_over_messages_stream import ChunkReader
 from app.providers.openai_answers import parsed
+from app.providers.translated import encoded
 
 FIRST_ERROR_STATUS = 400
 
@@ -28,8 +27,8 @@ class ChatOverMessages:
 
     def prepare(self, target: Target, sent: Sent) -> Outgoing:
         """See `base.WireFormat`. Raises BadRequest for a field that Anthropic has no word for."""
-        body = messages_request(target.model, sent)
-        return self._inner.prepare(target, replace(_inner(sent), raw=orjson.dumps(body), body=body))
+        body, raw = encoded(lambda: messages_request(target.model, sent))
+        return self._inner.prepare(target, replace(_inner(sent), raw=raw, body=body))
 
     def whole(self, sent: Sent, status: int, answer: bytes) -> Whole:
         """See `base.WireFormat`. An answer that is no message stays as it is."""

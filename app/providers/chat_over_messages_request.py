@@ -153,7 +153,10 @@ def _tool(tool: object) -> Any:
         return tool
     if not isinstance(function, dict):
         raise BadRequest("A tool of type function has its function.", param="tools")
-    taken = {"name": function.get("name"), "input_schema": function.get("parameters") or {"type": "object"}}
+    schema = function.get("parameters")
+    # Anthropic wants the type to be said.
+    schema = {"type": "object", **schema} if isinstance(schema, dict) else schema or {"type": "object"}
+    taken = {"name": function.get("name"), "input_schema": schema}
     if isinstance(function.get("description"), str):
         taken["description"] = function["description"]
     marked = tool.get("cache_control") or function.get("cache_control")

@@ -38,9 +38,7 @@ def turns(messages: object) -> tuple[list[Block], list[dict[str, Any]]]:
             continue
         translated = TURNS.get(role) if isinstance(role, str) else None
         if translated is None:
-            raise BadRequest(
-                f"A message's role is system, developer, user, assistant or tool, not {role!r}.", param=place
-            )
+            raise BadRequest(f"A message of role {role!r} cannot be given to this model.", param=f"{place}.role")
         turn, blocks = translated(message, place)
         if not blocks:
             continue
@@ -108,15 +106,15 @@ def _marked(message: dict[str, Any], blocks: list[Block]) -> list[Block]:
 
 
 def _blocks(content: object, place: str) -> list[Block]:
-    """Content as blocks; Anthropic refuses texts that are empty."""
+    """Content as blocks; Anthropic refuses texts of nothing but white space."""
     if content is None:
         return []
     if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
+        return [{"type": "text", "text": content}] if content.strip() else []
     if not isinstance(content, list):
         raise BadRequest("A message's content is a text or a list of parts.", param=f"{place}.content")
     blocks = [_block(part, f"{place}.content[{at}]") for at, part in enumerate(content)]
-    return [block for block in blocks if block.get("type") != "text" or block.get("text")]
+    return [block for block in blocks if block.get("type") != "text" or block["text"].strip()]
 
 
 def _block(part: object, place: str) -> Block:
@@ -129,8 +127,8 @@ def _block(part: object, place: str) -> Block:
         block = _image(part.get("image_url"), place)
     elif kind == "file":
         block = _document(part.get("file"), place)
-    elif kind in ("text", "refusal"):
-        block = {"type": "text", "text": part.get(kind)}
+    elif kind in ("text", "refusal") and isinstance(part.get(kind), str):
+        block = {"type": "text", "text": part[kind]}
     else:
         raise BadRequest(f"Content of type {kind!r} cannot be given to this model.", param=place)
     return block | ({"cache_control": part["cache_control"]} if part.get("cache_control") else {})

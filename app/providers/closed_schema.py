@@ -33,7 +33,8 @@ def closed(schema: Any) -> Any:
             taken[word] = value
         elif word not in ("additionalProperties", "$schema", "$id"):
             told[word] = value
-    if taken.get("type") == "object" or "properties" in taken:
+    kinds = taken.get("type")
+    if "properties" in taken or "object" in (kinds if isinstance(kinds, list) else [kinds]):
         taken["additionalProperties"] = False
     if told:
         wishes = orjson.dumps(told).decode()

@@ -81,12 +81,16 @@ def text_of(said: dict[str, Any]) -> str:
 
 
 def _of_parts(content: object, kind: str) -> str:
-    if isinstance(content, str):
-        return content
+    """The texts of the parts of one kind; what is in a part of its kind may be parts again."""
     if not isinstance(content, list):
         return ""
     inner = (part.get(kind) for part in content if isinstance(part, dict) and part.get("type") == kind)
-    return "".join(_of_parts(part, "text") for part in inner)
+    return "".join(part if isinstance(part, str) else _texts(part) for part in inner)
+
+
+def _texts(parts: object) -> str:
+    texts = (part.get("text") for part in (parts if isinstance(parts, list) else []) if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _blocks(said: dict[str, Any]) -> list[dict[str, Any]]:

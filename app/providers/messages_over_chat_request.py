@@ -43,8 +43,10 @@ EFFORT_OF_BUDGET = ((10_000, "high"), (5000, "medium"), (2000, "low"), (0, "mini
 TOOL_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
-def chat_request(sent: Sent, *, cap: str) -> dict[str, Any]:
-    """The body for chat/completions, but for the model; `cap` is the name of max_tokens there.
+def chat_request(sent: Sent, *, cap: str, reasoning: bool) -> dict[str, Any]:
+    """The body for chat/completions, but for the model.
+
+    `cap` is the name of max_tokens there; `reasoning`: see `chat_messages`.
 
     Fields that Anthropic does not know are taken for the provider's and stay as they are. Raises BadRequest, which
     names the field, for what cannot be said.
@@ -55,7 +57,7 @@ def chat_request(sent: Sent, *, cap: str) -> dict[str, Any]:
             raise BadRequest(f"{name} cannot be asked of this model: it is Anthropic's alone.", param=name)
     known = DROPPED | REFUSED.keys() | TRANSLATED
     body = {name: value for name, value in asked.items() if name not in known}
-    body["messages"] = chat_messages(asked.get("system"), asked.get("messages"))
+    body["messages"] = chat_messages(asked.get("system"), asked.get("messages"), reasoning=reasoning)
     renamed = {"max_tokens": cap, "stop_sequences": "stop"}
     body |= {theirs: asked[ours] for ours, theirs in renamed.items() if ours in asked}
     if sent.stream:

@@ -8,8 +8,8 @@ import orjson
 
 from app.errors import BadRequest
 
-# Thinking belongs to the model that has thought it; no other can read its signature.
-LEFT_OUT = ("thinking", "redacted_thinking")
+# Claude's own thinking is signed, and no other model can read it.
+THINKING = ("thinking", "redacted_thinking")
 # Claude Code's first instruction is different in each call and would keep everything behind it out of the cache.
 BILLING = "x-anthropic-billing-header:"
 
@@ -18,8 +18,12 @@ Message = dict[str, Any]
 Placed = tuple[str, Message]
 
 
-def chat_messages(system: object, turns: object) -> list[Message]:
-    """The messages of a chat. Raises BadRequest for content that has no like."""
+def chat_messages(system: object, turns: object, *, reasoning: bool) -> list[Message]:
+    """The messages of a chat. Raises BadRequest for content that has no like.
+
+    `reasoning`: the vendor wants to see again what its model has thought: DeepSeek refuses calls of tools without it
+    ("Thinking Mode", Tool Calls), and others take it. OpenAI, which tells no reasoning here, wants none.
+    """
     if not isinstance(turns, list):
         raise BadRequest("messages is a list.", param="messages")
     messages = _instructions(system, "system")
@@ -31,7 +35,7 @@ def chat_messages(system: object, turns: object) -> list[Message]:
         elif role == "user":
             messages += _user(_blocks(turn.get("content"), place))
         elif role == "assistant":
-            messages += _assistant(_blocks(turn.get("content"), place))
+            messages += _assistant(_blocks(turn.get("content"), place), reasoning=reasoning)
         else:
             raise BadRequest(f"A message of role {role!r} cannot be given to this model.", param=f"{place}.role")
     return messages
@@ -67,8 +71,9 @@ def _result(block: Message, place: str) -> tuple[str, list[Message]]:
     return "\n".join(texts), others
 
 
-def _assistant(blocks: list[Placed]) -> list[Message]:
+def _assistant(blocks: list[Placed], *, reasoning: bool) -> list[Message]:
     texts: list[str] = []
+    thoughts: list[str] = []
     calls: list[Message] = []
     for at, block in blocks:
         kind = block.get("type")
@@ -76,11 +81,15 @@ def _assistant(blocks: list[Placed]) -> list[Message]:
             arguments = orjson.dumps(block.get("input") or {}).decode()
             function = {"name": block.get("name"), "arguments": arguments}
             calls.append({"id": block.get("id"), "type": "function", "function": function})
-        elif kind not in LEFT_OUT:
+        elif kind not in THINKING:
             texts.append(_text(at, block))
+        elif not block.get("signature") and isinstance(block.get("thinking"), str):
+            thoughts.append(block["thinking"])
     if not texts and not calls:
         return []
     said: Message = {"role": "assistant", "content": "".join(texts) or None}
+    if thoughts and reasoning:
+        said["reasoning_content"] = "".join(thoughts)
     return [said | ({"tool_calls": calls} if calls else {})]
 
 

@@ -1,11 +1,26 @@
-"""What the two translations of streams have in common: usage from the inner reader, and an end in any case."""
+"""What the two translations have in common: bodies that can be written, and streams that end in any case."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from app.errors import BadRequest
 from app.providers.base import Counts, StreamReader
 from app.providers.events import events_in
 
 BROKEN_OFF = "The provider ended the stream before the answer was whole."
+
+
+def encoded(translate: Callable[[], dict[str, Any]]) -> tuple[dict[str, Any], bytes]:
+    """A body, and the same as JSON. Raises BadRequest for one that is nested more deeply than JSON is written."""
+    try:
+        body = translate()
+        return body, orjson.dumps(body)
+    except (orjson.JSONEncodeError, RecursionError) as error:
+        raise BadRequest("The body is nested too deeply.", param="request_body") from error
 
 
 class TranslatedReader:
@@ -22,7 +37,7 @@ class TranslatedReader:
         self.tier: str | None = None
         self.text_bytes = 0
         self.finished = False
-        # The provider has told an error; no end comes after it.
+        # The provider has told an error; nothing comes after it.
         self.failed = False
 
     def translated(self, event: bytes) -> list[bytes]:
@@ -73,9 +88,11 @@ class TranslatedReader:
     def _pieces(self, passed: bytes) -> list[bytes]:
         shown: list[bytes] = []
         for event in events_in(passed):
+            if self.failed:
+                break
             if self.is_end(event):
-                ended = [] if self.failed else self._end()
-                return [*_joined(shown + ended[:-1]), *ended[-1:]]
+                *before, end = self._end()
+                return [*_joined(shown + before), end]
             shown += self.translated(event)
         return _joined(shown)
 

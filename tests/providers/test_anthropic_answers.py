@@ -144,7 +144,7 @@ def test_text_thinking_and_arguments_are_output() -> None:
 
 
 def test_the_output_of_a_whole_answer_is_counted_the_same() -> None:
-    content = [
+    content: list[dict[str, Any]] = [
         {"type": "thinking", "thinking": "hm", "signature": "s"},
         {"type": "text", "text": "π"},
         {"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}},
