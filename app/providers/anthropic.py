@@ -12,6 +12,7 @@ from app.providers.chat_over_messages import ChatOverMessages
 from app.providers.openai_answers import parsed
 from app.providers.splice import spliced
 
+# For clients that name no version, OpenAI's first of all: later ones refuse their temperature ("Versions").
 VERSION = "2023-06-01"
 FIRST_ERROR_STATUS = 400
 
@@ -20,7 +21,7 @@ PASSED_HEADERS = frozenset({"anthropic-version", "anthropic-beta"})
 
 
 class MessagesAnswers:
-    """How answers in Anthropic's format are read; of "messages/count_tokens" too, which has no usage and no stream."""
+    """How answers in Anthropic's format are read."""
 
     streams = EVENT_STREAM
 
@@ -54,6 +55,14 @@ class Messages(MessagesAnswers):
         return Outgoing(f"{base}/v1/{sent.route}", headers, body)
 
 
+class CountTokens(Messages):
+    """`messages/count_tokens`, which is free ("Token counting", Pricing)."""
+
+    def whole(self, _sent: Sent, status: int, answer: bytes) -> Whole:
+        """See `base.WireFormat`. The tokens that it tells are not taken by it."""
+        return Whole(answer) if status >= FIRST_ERROR_STATUS else Whole(answer, {"input": 0, "output": 0})
+
+
 class Anthropic:
     """Anthropic's routes, at Anthropic or at a vendor that has the same."""
 
@@ -65,7 +74,7 @@ class Anthropic:
         messages = Messages(api_base)
         self.formats: Mapping[str, WireFormat] = {
             "messages": messages,
-            "messages/count_tokens": messages,
+            "messages/count_tokens": CountTokens(api_base),
             "chat/completions": ChatOverMessages(messages),
         }
 
@@ -73,8 +82,7 @@ class Anthropic:
 def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
     """The headers of a call, but for its credentials.
 
-    The answer is asked for uncompressed, because usage is read from it as it comes. Beta features are the client's to
-    ask for; without a version of its own the client gets the one that all of Anthropic's own libraries ask for.
+    The answer is asked for uncompressed, because usage is read from it as it comes.
     """
     passed = {name: value for name, value in incoming.items() if name.lower() in PASSED_HEADERS}
     if not any(name.lower() == "anthropic-version" for name in passed):

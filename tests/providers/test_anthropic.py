@@ -107,8 +107,13 @@ def test_an_error_passes_and_has_no_usage() -> None:
     assert whole(error, 529) == Whole(error)
 
 
-def test_a_count_of_tokens_is_no_usage() -> None:
-    assert whole(b'{"input_tokens": 2095}', route="messages/count_tokens") == Whole(b'{"input_tokens": 2095}')
+def test_counting_tokens_takes_none() -> None:
+    counted = whole(b'{"input_tokens": 2095}', route="messages/count_tokens")
+    assert counted == Whole(b'{"input_tokens": 2095}', {"input": 0, "output": 0})
+
+
+def test_a_count_that_is_refused_has_no_usage() -> None:
+    assert whole(b"{}", 400, "messages/count_tokens") == Whole(b"{}")
 
 
 def test_an_answer_that_is_not_json_has_no_usage_and_no_text() -> None:
