@@ -26,6 +26,7 @@ class ChunkReader(TranslatedReader):
         self._head = {"id": "", "object": "chat.completion.chunk", "created": int(time.time()), "model": ""}
         self._finish_reason: str | None = None
         self._calls = 0
+        self._thoughts = 0
         # The block that is being told: its fields so far, and whether the input of a tool has come in deltas.
         self._block: dict[str, Any] = {}
         self._input_told = False
@@ -107,7 +108,9 @@ class ChunkReader(TranslatedReader):
         """What a block has to say at its end: thinking as a whole, to be sent back with the next turn."""
         block, self._block = self._block, {}
         if block.get("type") in THINKING:
-            return [self._delta({"thinking_blocks": [block]})]
+            # OpenAI's library puts the entries of a list together by their index.
+            self._thoughts += 1
+            return [self._delta({"thinking_blocks": [{"index": self._thoughts - 1, **block}]})]
         if block.get("type") == "tool_use" and not self._input_told:
             return [self._arguments(dumped(block.get("input") or {}).decode())]
         return []

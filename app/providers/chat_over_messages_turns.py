@@ -13,6 +13,7 @@ from app.errors import BadRequest
 INSTRUCTING = ("system", "developer")
 # Blocks of Anthropic's own that clients put into a chat's content.
 NATIVE = ("document", "thinking", "redacted_thinking", "search_result")
+OF_THINKING = ("type", "thinking", "signature", "data")
 NOT_OF_AN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)[^,]*;base64,(.*)", re.DOTALL)
 PDF = "application/pdf"
@@ -55,7 +56,7 @@ def _user(message: dict[str, Any], place: str) -> tuple[str, list[Block]]:
 
 def _assistant(message: dict[str, Any], place: str) -> tuple[str, list[Block]]:
     thinking = message.get("thinking_blocks")
-    blocks = [block for block in thinking if isinstance(block, dict)] if isinstance(thinking, list) else []
+    blocks = [_thought(block) for block in thinking if isinstance(block, dict)] if isinstance(thinking, list) else []
     blocks += _marked(message, _blocks(message.get("content") or message.get("refusal"), place))
     if message.get("function_call"):
         raise BadRequest("function_call has no like here: tool_calls has.", param=f"{place}.function_call")
@@ -63,6 +64,11 @@ def _assistant(message: dict[str, Any], place: str) -> tuple[str, list[Block]]:
     if not isinstance(calls, list):
         raise BadRequest("tool_calls is a list.", param=f"{place}.tool_calls")
     return "assistant", [*blocks, *(_tool_use(call, f"{place}.tool_calls[{at}]") for at, call in enumerate(calls))]
+
+
+def _thought(block: Block) -> Block:
+    """A block of thinking without what streams and clients have added to it."""
+    return {name: value for name, value in block.items() if name in OF_THINKING}
 
 
 def _tool_use(call: object, place: str) -> Block:

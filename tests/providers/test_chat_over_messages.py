@@ -161,8 +161,14 @@ def test_a_stream_says_what_the_whole_answer_says() -> None:
     assert heard[0].choices[0].delta.role == "assistant"
     deltas = [chunk.choices[0].delta.model_dump() for chunk in heard if chunk.choices]
     assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == "Let me see."
-    assert [delta["thinking_blocks"] for delta in deltas if "thinking_blocks" in delta] == [[THINKING]]
+    assert [delta["thinking_blocks"] for delta in deltas if "thinking_blocks" in delta] == [[{"index": 0, **THINKING}]]
     assert {chunk.id for chunk in heard} == {"msg_01XFDUDYJgAACzvnptvVoYEL"}
+
+
+def test_thinking_between_the_calls_of_tools_is_put_together_by_openais_library() -> None:
+    told, _ = streamed(start(), thought(0, "One."), tool(1, "f", "{}"), thought(2, "Two."), text(3, "Hi"), end())
+    (thinking,) = [told.choices[0].message.model_dump()["thinking_blocks"]]
+    assert [block["thinking"] for block in thinking] == ["One.", "Two."]
 
 
 def test_tools_that_anthropic_runs_itself_are_no_calls() -> None:

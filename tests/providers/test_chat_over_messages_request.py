@@ -156,7 +156,8 @@ def test_a_pdf_is_a_document() -> None:
 def test_thinking_is_sent_back_as_it_came() -> None:
     thinking = {"type": "thinking", "thinking": "hm", "signature": "EqQB"}
     body = asked(
-        HELLO, {"role": "assistant", "content": "Hi", "thinking_blocks": [thinking], "reasoning_content": "hm"}
+        HELLO,
+        {"role": "assistant", "content": "Hi", "thinking_blocks": [{"index": 0} | thinking], "reasoning_content": "hm"},
     )
     assert body["messages"][1]["content"] == [thinking, {"type": "text", "text": "Hi"}]
 

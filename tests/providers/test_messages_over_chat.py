@@ -45,7 +45,13 @@ def message(said: Mapping[str, Any], finish_reason: str | None = "stop", usage: 
 
 def chunk(delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
-    told = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "gpt-5.4", "choices": [choice]} | more
+    told = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "gpt-5.4",
+        "choices": [choice],
+    } | more
     return b"data: " + json.dumps(told).encode() + b"\n\n"
 
 
