@@ -8,7 +8,7 @@ from typing import Any
 from app.errors import BadRequest
 from app.providers.base import Sent
 from app.providers.chat_over_messages_turns import turns
-from app.providers.claude_models import most_output, thinks_adaptively
+from app.providers.claude_models import most_output, takes_sampling, thinks_adaptively
 from app.providers.closed_schema import closed
 
 # Hints that change neither the answer's meaning nor its price, or names for OpenAI's own storage and caches: Anthropic
@@ -66,6 +66,7 @@ LEAST_BUDGET = 1024
 EFFORTS = {"none": "low", "minimal": "low", "low": "low", "medium": "medium", "high": "high"} | {
     effort: effort for effort in ("xhigh", "max")
 }
+SAMPLING = ("temperature", "top_p", "top_k")
 HIGHEST_TEMPERATURE = 1
 JSON_ONLY = "Answer with one JSON object and nothing else: no text around it and no code fence."
 
@@ -85,7 +86,8 @@ def messages_request(model: str, sent: Sent) -> dict[str, Any]:
     system, messages = turns(asked.get("messages"))
     body["messages"] = messages
     body["max_tokens"] = _max_tokens(model, asked)
-    _add_sampling(body, asked)
+    _add_sampling(body, model, asked)
+    _add_terms(body, asked)
     _add_tools(body, asked)
     _add_thinking(body, model, asked)
     _add_format(body, system, asked)
@@ -106,13 +108,27 @@ def _max_tokens(model: str, asked: Mapping[str, Any]) -> Any:
     return min(numbers, default=most_output(model))
 
 
-def _add_sampling(body: dict[str, Any], asked: Mapping[str, Any]) -> None:
-    temperature, stop, tier = (asked.get(name) for name in ("temperature", "stop", "service_tier"))
+def _add_sampling(body: dict[str, Any], model: str, asked: Mapping[str, Any]) -> None:
+    """Temperature and its like, for models that take them.
+
+    The others refuse the whole call, and OpenAI's clients say a temperature without being asked; so does LiteLLM's
+    `drop_params`.
+    """
+    if not takes_sampling(model):
+        for name in SAMPLING:
+            body.pop(name, None)
+        return
+    temperature = asked.get("temperature")
     if temperature is not None:
         # OpenAI's goes up to 2. Anthropic's own endpoint for OpenAI's clients cuts it off too ("OpenAI SDK
         # compatibility").
         hot = isinstance(temperature, int | float) and temperature > HIGHEST_TEMPERATURE
         body["temperature"] = HIGHEST_TEMPERATURE if hot else temperature
+
+
+def _add_terms(body: dict[str, Any], asked: Mapping[str, Any]) -> None:
+    """Where the answer stops, how it is served, and for whom."""
+    stop, tier = asked.get("stop"), asked.get("service_tier")
     if stop is not None:
         stops = [stop] if isinstance(stop, str) else stop
         # Anthropic refuses sequences of nothing but white space.

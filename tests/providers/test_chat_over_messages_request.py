@@ -221,14 +221,32 @@ def test_a_cap_of_the_gateways_goes_before_the_clients() -> None:
     assert asked(max_tokens=100, changes={"max_tokens": 5})["max_tokens"] == 5
 
 
-def test_sampling_is_translated() -> None:
-    body = asked(temperature=1.5, top_p=0.9, stop="END", user="user-1", service_tier="default", stream=True)
-    assert body["temperature"] == 1
-    assert body["top_p"] == 0.9
+def test_where_and_how_and_for_whom_is_translated() -> None:
+    body = asked(stop="END", user="user-1", service_tier="default", stream=True)
     assert body["stop_sequences"] == ["END"]
     assert body["metadata"] == {"user_id": "user-1"}
     assert body["service_tier"] == "standard_only"
     assert body["stream"] is True
+
+
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [
+        ("claude-opus-4-6", True),
+        ("claude-haiku-4-5-20251001", True),
+        ("deepseek-chat", True),
+        ("claude-opus-4-7", False),
+        ("claude-sonnet-5", False),
+        ("claude-mythos-preview", False),
+    ],
+)
+def test_sampling_is_asked_only_of_models_that_take_it(
+    model: str,
+    taken: bool,  # noqa: FBT001 - half of the table
+) -> None:
+    body = asked(model=model, temperature=1.5, top_p=0.9, top_k=5)
+    sampling = {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body}
+    assert sampling == ({"temperature": 1, "top_p": 0.9, "top_k": 5} if taken else {})
 
 
 def test_stop_sequences_of_white_space_are_left_out() -> None:
@@ -279,8 +297,8 @@ def test_json_without_a_schema_is_asked_for_in_words() -> None:
 
 
 def test_fields_that_openai_does_not_know_are_anthropics() -> None:
-    body = asked(top_k=5, cache_control={"type": "ephemeral"}, container="container_1")
-    assert (body["top_k"], body["cache_control"], body["container"]) == (5, {"type": "ephemeral"}, "container_1")
+    body = asked(speed="fast", cache_control={"type": "ephemeral"}, container="container_1")
+    assert (body["speed"], body["cache_control"], body["container"]) == ("fast", {"type": "ephemeral"}, "container_1")
 
 
 def test_a_schema_that_does_not_say_its_type_is_one_of_an_object() -> None:
