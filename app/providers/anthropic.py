@@ -38,6 +38,14 @@ class MessagesAnswers:
         return StreamReader()
 
 
+class CountAnswers(MessagesAnswers):
+    """How answers of "messages/count_tokens" are read, which is free ("Token counting", Pricing)."""
+
+    def whole(self, _sent: Sent, status: int, answer: bytes) -> Whole:
+        """See `base.WireFormat`. The tokens that it tells are not taken by it."""
+        return Whole(answer) if status >= FIRST_ERROR_STATUS else Whole(answer, {"input": 0, "output": 0})
+
+
 class Messages(MessagesAnswers):
     """`POST {api_base}/v1/{route}` with an `x-api-key` header; the body but for the model is the client's own."""
 
@@ -55,12 +63,8 @@ class Messages(MessagesAnswers):
         return Outgoing(f"{base}/v1/{sent.route}", headers, body)
 
 
-class CountTokens(Messages):
-    """`messages/count_tokens`, which is free ("Token counting", Pricing)."""
-
-    def whole(self, _sent: Sent, status: int, answer: bytes) -> Whole:
-        """See `base.WireFormat`. The tokens that it tells are not taken by it."""
-        return Whole(answer) if status >= FIRST_ERROR_STATUS else Whole(answer, {"input": 0, "output": 0})
+class CountTokens(CountAnswers, Messages):
+    """`messages/count_tokens`, at the same place."""
 
 
 class Anthropic:
