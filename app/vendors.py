@@ -41,6 +41,9 @@ class Vendor:
 
 VENDORS = {
     "openai": Vendor("openai", api_base="https://api.openai.com/v1", key_variables=("OPENAI_API_KEY",)),
+    "anthropic": Vendor(
+        "anthropic", "anthropic", api_base="https://api.anthropic.com", key_variables=("ANTHROPIC_API_KEY",)
+    ),
     "azure": Vendor(
         "azure",
         "azure",

@@ -26,7 +26,7 @@ def problems(directory: Path, text: str, **environ: str) -> list[str]:
 
 ENTRY = "model_list[0].litellm_params"
 SECRET = 'a secret that starts with "sk-" and has 16 or more characters, no spaces'
-PROVIDERS = '"openai/<model>" or "azure/<model>"; a server that speaks OpenAI\'s format is'
+PROVIDERS = '"openai/<model>" or "anthropic/<model>" or "azure/<model>"; a server that speaks OpenAI\'s format is'
 RETENTION = 'a duration of a day or more like "90d", or null to keep everything'
 PRICE = "dollars per token, from 0 to 0.01; is this per million?"
 

@@ -10,18 +10,9 @@ from typing import Any
 import orjson
 
 from app.errors import TollgateError
+from app.providers.anthropic_errors import error_type
 
 ANTHROPIC_ROUTES = frozenset({"messages", "messages/count_tokens"})
-ANTHROPIC_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
 
 
 def body(openai_body: dict[str, Any], status: int, route: str | None) -> dict[str, Any]:
@@ -32,8 +23,7 @@ def body(openai_body: dict[str, Any], status: int, route: str | None) -> dict[st
     if route not in ANTHROPIC_ROUTES:
         return openai_body
     rest = {name: value for name, value in openai_body["error"].items() if name not in {"type", "message"}}
-    kind = ANTHROPIC_TYPES.get(status, "api_error")
-    return {"type": "error", "error": {"type": kind, "message": openai_body["error"]["message"]} | rest}
+    return {"type": "error", "error": {"type": error_type(status), "message": openai_body["error"]["message"]} | rest}
 
 
 def event(error: TollgateError, route: str) -> bytes:

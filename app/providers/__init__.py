@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.providers.anthropic import Anthropic
 from app.providers.azure import Azure
 from app.providers.base import LocalProvider, Provider
 from app.providers.mock import Mock
@@ -13,6 +14,7 @@ from app.vendors import VENDORS, Vendor
 # By what a vendor speaks: its provider, made for the vendor's name and its line in the table.
 LANGUAGES: dict[str, Callable[[str, Vendor], Provider]] = {
     "openai": lambda name, vendor: OpenAI(name, Bearer(vendor.api_base or "")),
+    "anthropic": lambda name, vendor: Anthropic(name, vendor.api_base or ""),
     "azure": lambda name, _: OpenAI(name, Azure()),
 }
 PROVIDERS: dict[str, Provider | LocalProvider] = {

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from app.providers import openai_answers
 from app.providers.base import EVENT_STREAM, Outgoing, Sent, StreamReader, Target, Whole, WireFormat
+from app.providers.messages_over_chat import MessagesOverChat
 from app.providers.splice import spliced
 
 # The client's headers that change what the model does. Everything else, its credentials first of all, stays here.
@@ -111,6 +112,7 @@ class OpenAI:
             "chat/completions": chat,
             "completions": ChatFormat(endpoint, "completions"),
             "embeddings": EmbeddingsFormat(endpoint, "embeddings"),
+            "messages": MessagesOverChat(chat, name),
         }
 
 
