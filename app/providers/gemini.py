@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
-import orjson
-
 from app.providers import gemini_answers, gemini_embeddings, openai_answers
 from app.providers.base import EVENT_STREAM, JSON, Outgoing, Sent, StreamReader, Target, Whole, WireFormat
+from app.providers.events import dumped
 from app.providers.gemini_request import generate_content
 from app.providers.gemini_stream import GeminiReader
 
@@ -25,7 +24,7 @@ class GeminiFormat:
     def prepare(self, target: Target, sent: Sent) -> Outgoing:
         """See `base.WireFormat`. Raises BadRequest for what Gemini has no words for."""
         body = generate_content(target.model, asked(sent))
-        return Outgoing(self._url(target, stream=sent.stream), self._headers(target), orjson.dumps(body))
+        return Outgoing(self._url(target, stream=sent.stream), self._headers(target), dumped(body))
 
     def whole(self, sent: Sent, status: int, answer: bytes) -> Whole:
         """See `base.WireFormat`."""
@@ -34,7 +33,7 @@ class GeminiFormat:
         parsed = openai_answers.parsed(answer)
         completion = gemini_answers.completion(parsed, str(sent.body.get("model", "")))
         return Whole(
-            orjson.dumps(completion),
+            dumped(completion),
             gemini_answers.counts_of(parsed),
             gemini_answers.tier_of(parsed.get("usageMetadata")),
             openai_answers.output_bytes(completion),
@@ -59,7 +58,7 @@ class GeminiEmbeddings:
     def prepare(self, target: Target, sent: Sent) -> Outgoing:
         """See `base.WireFormat`. Raises BadRequest for texts that come as tokens: Gemini takes none."""
         body = gemini_embeddings.batch(target.model.removeprefix("models/"), asked(sent))
-        return Outgoing(model_url(target, "batchEmbedContents"), request_headers(target), orjson.dumps(body))
+        return Outgoing(model_url(target, "batchEmbedContents"), request_headers(target), dumped(body))
 
     def whole(self, sent: Sent, status: int, answer: bytes) -> Whole:
         """See `base.WireFormat`. Older models tell no usage: it is left to be counted."""
@@ -67,7 +66,7 @@ class GeminiEmbeddings:
             return Whole(gemini_answers.error_body(status, answer))
         parsed = openai_answers.parsed(answer)
         counts = gemini_answers.usage_counts(parsed.get("usageMetadata"))
-        return Whole(orjson.dumps(gemini_embeddings.embeddings(parsed, sent.body, counts)), counts)
+        return Whole(dumped(gemini_embeddings.embeddings(parsed, sent.body, counts)), counts)
 
     def reader(self, sent: Sent) -> StreamReader:
         """Embeddings have no streams; nothing ever comes this way."""

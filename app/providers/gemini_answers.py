@@ -12,9 +12,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
-
 from app.providers.base import Counts
+from app.providers.events import dumped
 from app.providers.gemini_request import LATEST_GENERATION, generation
 
 # OpenAI's words for why an answer ends; what is not here ended by itself as far as OpenAI's words go.
@@ -37,10 +36,10 @@ ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_f
 # What Gemini says, in words only, of a prompt that is longer than the model can take.
 TOO_LONG = ("input token count", "exceeds the maximum number of tokens")
 
-# The kinds that a modality's tokens are; text and video pay the plain price. Pages of a PDF are pictures to the model.
-INPUT_KINDS = {"AUDIO": "audio_input", "IMAGE": "image_input", "DOCUMENT": "image_input"}
-CACHED_KINDS = {"AUDIO": "cache_read_audio", "IMAGE": "cache_read_image", "DOCUMENT": "cache_read_image"}
-OUTPUT_KINDS = {"AUDIO": "audio_output", "IMAGE": "image_output"}
+# The kinds that a modality's tokens are. Videos count as pictures, as everywhere; so do the pages of a document.
+INPUT_KINDS = {"AUDIO": "audio_input"} | dict.fromkeys(("IMAGE", "VIDEO", "DOCUMENT"), "image_input")
+CACHED_KINDS = {"AUDIO": "cache_read_audio"} | dict.fromkeys(("IMAGE", "VIDEO", "DOCUMENT"), "cache_read_image")
+OUTPUT_KINDS = {"AUDIO": "audio_output", "IMAGE": "image_output", "VIDEO": "image_output"}
 
 # Vertex's words for the ways that have a price of their own; Gemini's own API has OpenAI's.
 TRAFFIC = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
@@ -202,7 +201,7 @@ def error_body(status: int, answer: bytes) -> bytes:
     # An error before a stream's first event can come as a list of one.
     holder = parsed[0] if isinstance(parsed, list) and parsed else parsed
     error = holder.get("error") if isinstance(holder, dict) else None
-    return orjson.dumps({"error": translated_error(error if isinstance(error, dict) else {}, status)})
+    return dumped({"error": translated_error(error if isinstance(error, dict) else {}, status)})
 
 
 def translated_error(error: Mapping[str, Any], status: int) -> dict[str, Any]:
@@ -221,7 +220,7 @@ def _usage_member(counts: Counts | None) -> dict[str, Any]:
 
 
 def _tool_call(call: Mapping[str, Any], made_up: str) -> dict[str, Any]:
-    arguments = orjson.dumps(call.get("args") or {}).decode()
+    arguments = dumped(call.get("args") or {}).decode()
     identity = call.get("id")
     return {
         "id": identity if isinstance(identity, str) and identity else made_up,

@@ -6,10 +6,9 @@ import time
 import uuid
 from typing import Any
 
-import orjson
-
 from app.providers import gemini_answers, openai_answers
 from app.providers.base import Counts
+from app.providers.events import END_OF_EVENT, data_of, event_of
 
 DONE = b"data: [DONE]\n\n"
 
@@ -45,7 +44,7 @@ class GeminiReader:
         pending += data
         shown: list[bytes] = []
         event_start = 0
-        while end := openai_answers.END_OF_EVENT.search(pending, search_from):
+        while end := END_OF_EVENT.search(pending, search_from):
             shown.append(self._chunk(bytes(pending[event_start : end.end()])))
             event_start = search_from = end.end()
         del pending[:event_start]
@@ -65,13 +64,12 @@ class GeminiReader:
         return last + usage + DONE
 
     def _chunk(self, event: bytes) -> bytes:
-        lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
-        answer = openai_answers.parsed(b"\n".join(lines)) if lines else {}
+        answer = openai_answers.parsed(data_of(event))
         if isinstance(error := answer.get("error"), dict):
             self._broken = True
             status = error.get("code")
             told = gemini_answers.translated_error(error, status if type(status) is int else 500)
-            return b"data: " + orjson.dumps({"error": told}) + b"\n\n"
+            return event_of({"error": told})
         self._note(answer)
         choices = self._choices(answer)
         if not choices:
@@ -119,4 +117,4 @@ class GeminiReader:
         chunk = gemini_answers.envelope("chat.completion.chunk", self._identity, self._created, self._model)
         if self.tier:
             chunk["service_tier"] = self.tier
-        return b"data: " + orjson.dumps(chunk | members) + b"\n\n"
+        return event_of(chunk | members)
