@@ -111,7 +111,7 @@ def completion(answer: Mapping[str, Any], asked_model: str) -> dict[str, Any]:
     for place, candidate in enumerate(_objects(answer.get("candidates"))):
         index = candidate["index"] if type(candidate.get("index")) is int else place
         said = delta(candidate, f"{identity}_{index}")
-        reason = finish_reason(candidate, called="tool_calls" in said)
+        reason = finish_reason(candidate, called="tool_calls" in said) or "stop"
         message = {"role": "assistant", "content": None, "refusal": None} | said
         choices.append({"index": index, "message": message, "logprobs": logprobs(candidate), "finish_reason": reason})
     if refusal := blocked(answer):
@@ -254,7 +254,11 @@ def logprobs(candidate: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _logprob(token: Mapping[str, Any]) -> dict[str, Any]:
     text = str(token.get("token", ""))
-    return {"token": text, "logprob": token.get("logProbability", 0.0), "bytes": list(text.encode())}
+    return {
+        "token": text,
+        "logprob": token.get("logProbability", 0.0),
+        "bytes": list(text.encode("utf-8", "surrogatepass")),
+    }
 
 
 def _objects(value: object) -> Iterable[dict[str, Any]]:

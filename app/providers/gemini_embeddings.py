@@ -34,7 +34,7 @@ def embeddings(answer: Mapping[str, Any], asked: Mapping[str, Any], counts: Coun
     data = []
     for index, item in enumerate(told if isinstance(told, list) else []):
         values = item.get("values") if isinstance(item, dict) else None
-        vector = [float(value) for value in values] if isinstance(values, list) else []
+        vector = [value for value in values if isinstance(value, int | float)] if isinstance(values, list) else []
         data.append({"object": "embedding", "index": index, "embedding": _written(vector, asked)})
     tokens = counts["input"] if counts else -(-_size(asked.get("input")) // BYTES_PER_TOKEN)
     return {
@@ -49,7 +49,10 @@ def _written(vector: list[float], asked: Mapping[str, Any]) -> list[float] | str
     """The OpenAI SDK asks for base64 by itself: 32-bit floats, the least byte first."""
     if asked.get("encoding_format") != "base64":
         return vector
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    try:
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    except OverflowError:
+        return vector
 
 
 def _texts(given: object) -> list[str]:

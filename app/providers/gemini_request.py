@@ -32,7 +32,7 @@ SAMPLING = {
 # Gemini's own parameters, as LiteLLM's users write them beside OpenAI's.
 OWN = {"safety_settings": "safetySettings", "cached_content": "cachedContent"}
 # OpenAI's other tiers ("auto", "default", "scale") mean the standard one, which needs no word.
-TIERS = frozenset({"flex", "priority"})
+TIERS = ("flex", "priority")
 # What would change the answer and cannot be said.
 UNSPEAKABLE = ("logit_bias", "functions", "function_call")
 
@@ -40,7 +40,7 @@ BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh":
 # The least that 2.5 Pro can think ("Gemini thinking"): it cannot be told to stop.
 LEAST_BUDGET = 128
 TOOL_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
-SEARCHES = frozenset({"web_search", "web_search_preview", "google_search", "googleSearch"})
+SEARCHES = ("web_search", "web_search_preview", "google_search", "googleSearch")
 
 
 def generation(model: str) -> int:
@@ -68,8 +68,8 @@ def generate_content(model: str, body: Mapping[str, Any]) -> dict[str, Any]:
         request["generationConfig"] = config
     if tools := _tools(body):
         request["tools"] = tools
-    if (choice := body.get("tool_choice")) is not None:
-        request["toolConfig"] = {"functionCallingConfig": _calling(choice)}
+    if "tool_choice" in body and any("functionDeclarations" in tool for tool in tools):
+        request["toolConfig"] = {"functionCallingConfig": _calling(body["tool_choice"])}
     if body.get("service_tier") in TIERS:
         request["serviceTier"] = body["service_tier"]
     return request | {theirs: body[ours] for ours, theirs in OWN.items() if ours in body}
@@ -92,7 +92,7 @@ def _form(response_format: object) -> dict[str, Any]:
     if response_format is None or response_format == {"type": "text"}:
         return {}
     kind = response_format.get("type") if isinstance(response_format, dict) else None
-    if kind not in {"json_object", "json_schema"} or not isinstance(response_format, dict):
+    if kind not in ("json_object", "json_schema") or not isinstance(response_format, dict):
         raise BadRequest("response_format is text, json_object or json_schema.", param="response_format")
     form: dict[str, Any] = {"responseMimeType": "application/json"}
     if kind == "json_schema":
@@ -113,7 +113,7 @@ def _thinking(model: str, body: Mapping[str, Any]) -> dict[str, Any]:
         effort = "none" if thinking.get("type") == "disabled" else None
     if effort is None:
         return {}
-    if effort != "none" and effort not in BUDGETS:
+    if not isinstance(effort, str) or effort not in {"none", *BUDGETS}:
         raise BadRequest(f"reasoning_effort is one of none, {', '.join(BUDGETS)}.", param="reasoning_effort")
     if generation(model) >= LATEST_GENERATION:
         return {"thinkingLevel": _level(model, effort), "includeThoughts": effort != "none"}
@@ -169,11 +169,13 @@ def _calling(choice: object) -> dict[str, Any]:
         if choice.get("type") == "function" and isinstance(function := choice.get("function"), dict):
             return {"mode": "ANY", "allowedFunctionNames": [function.get("name")]}
         if choice.get("type") == "allowed_tools" and isinstance(allowed := choice.get("allowed_tools"), dict):
-            names = [tool.get("function", {}).get("name") for tool in allowed.get("tools", [])]
             # Names may be given only with the mode that forces one of them.
-            return (
-                {"mode": "ANY", "allowedFunctionNames": names}
-                if allowed.get("mode") == "required"
-                else {"mode": "AUTO"}
-            )
+            forced = allowed.get("mode") == "required"
+            return {"mode": "ANY", "allowedFunctionNames": _names(allowed)} if forced else {"mode": "AUTO"}
     raise BadRequest("tool_choice is auto, none, required or a function.", param="tool_choice")
+
+
+def _names(allowed: Mapping[str, Any]) -> list[Any]:
+    tools = allowed.get("tools")
+    functions = [tool.get("function") for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
+    return [function.get("name") for function in functions if isinstance(function, dict)]
