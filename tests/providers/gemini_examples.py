@@ -32,8 +32,8 @@ EXAMPLES: dict[str, tuple[dict[str, Any], Counts]] = {
         answer(candidate(TEXT), usage={"promptTokenCount": 8, "candidatesTokenCount": 34, "totalTokenCount": 42}),
         {"input": 8, "output": 34},
     ),
-    # "Gemini thinking": thoughtsTokenCount is not in candidatesTokenCount. "Context caching": cachedContentTokenCount is
-    # in promptTokenCount.
+    # "Gemini thinking": thoughtsTokenCount is not in candidatesTokenCount. "Context caching": what came from the cache
+    # is in promptTokenCount.
     "cached pictures and thoughts": (
         answer(
             candidate(TEXT),
