@@ -15,6 +15,8 @@ from app.providers.openai import Bearer, ChatFormat, Endpoint, OpenAI
 from app.providers.openai_answers import UsageReader, usage_counts
 from app.providers.rerank import RerankFormat
 
+# "Rerank API (v2)": another host than that of the Compatibility API.
+COHERE_V2 = "https://api.cohere.com/v2"
 TEXT_ROUTES = frozenset({"chat/completions", "completions"})
 DONE = b"data: [DONE]\n\n"
 
@@ -169,8 +171,10 @@ class CohereEndpoint(Bearer):
 
     def url(self, target: Target, route: str) -> str:
         """See `openai.Endpoint`."""
-        base = (target.api_base or self._api_base).rstrip("/")
-        return f"{base.replace('/compatibility/v1', '/v2')}/{route}" if route == "rerank" else f"{base}/{route}"
+        if route != "rerank":
+            return super().url(target, route)
+        base = target.api_base.rstrip("/").replace("/compatibility/v1", "/v2") if target.api_base else COHERE_V2
+        return f"{base}/{route}"
 
 
 def fireworks_model(name: str) -> str:
