@@ -177,6 +177,15 @@ class CohereEndpoint(Bearer):
         return f"{base}/{route}"
 
 
+class PerplexityEndpoint(Bearer):
+    """Perplexity's chat is at the root, its newer routes are under /v1 ("OpenAI compatibility")."""
+
+    def url(self, target: Target, route: str) -> str:
+        """See `openai.Endpoint`."""
+        base = (target.api_base or self._api_base).rstrip("/").removesuffix("/v1")
+        return f"{base}/{route}" if route == "chat/completions" else f"{base}/v1/{route}"
+
+
 def fireworks_model(name: str) -> str:
     """("gpt-oss-20b") -> ("accounts/fireworks/models/gpt-oss-20b"): LiteLLM's users write the short name."""
     return name if "/" in name or "#" in name else f"accounts/fireworks/models/{name}"
@@ -230,7 +239,11 @@ DIALECTS = {
     # "OpenAI-compatible server" of vLLM's documentation.
     "vllm": Dialect(COMPLETIONS | SPEECH_TO_TEXT | {"embeddings", "responses", "rerank"}),
 }
-ENDPOINTS: dict[str, Callable[[str], Endpoint]] = {"ollama": OllamaEndpoint, "cohere": CohereEndpoint}
+ENDPOINTS: dict[str, Callable[[str], Endpoint]] = {
+    "ollama": OllamaEndpoint,
+    "cohere": CohereEndpoint,
+    "perplexity": PerplexityEndpoint,
+}
 
 
 def compatible(name: str, speaks: str, api_base: str) -> Compatible:

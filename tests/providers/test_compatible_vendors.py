@@ -365,7 +365,7 @@ def test_only_perplexity_s_streams_end_without_a_mark() -> None:
 @pytest.mark.parametrize("speaks", sorted(DIALECTS))
 def test_a_call_goes_to_the_vendor_with_our_key(speaks: str) -> None:
     outgoing = prepared(speaks, {})
-    assert outgoing.url == f"https://{speaks}.test/v1/chat/completions"
+    assert outgoing.url == f"https://{speaks}.test{'' if speaks == 'perplexity' else '/v1'}/chat/completions"
     assert outgoing.headers["Authorization"] == "Bearer key-ours"
 
 
@@ -416,6 +416,12 @@ def test_fireworks_full_names_stay(name: str) -> None:
 @pytest.mark.parametrize("base", ["http://127.0.0.1:11434", "http://127.0.0.1:11434/", "http://127.0.0.1:11434/v1"])
 def test_ollama_s_address_may_be_its_own_or_openai_s(base: str) -> None:
     assert prepared("ollama", {}, api_base=base).url == "http://127.0.0.1:11434/v1/chat/completions"
+
+
+def test_perplexity_s_newer_routes_are_under_their_version() -> None:
+    call = sent("embeddings", {"model": "ours", "input": "Hello"})
+    outgoing = vendor_of("perplexity").formats["embeddings"].prepare(Target(model="pplx-embed-v1-4b"), call)
+    assert outgoing.url == "https://perplexity.test/v1/embeddings"
 
 
 @pytest.mark.parametrize(
