@@ -16,8 +16,8 @@ DONE = b"data: [DONE]\n\n"
 class GeminiReader:
     """Events of streamGenerateContent, each passed on as one chat.completion.chunk. See `base.StreamReader`.
 
-    Gemini marks no end: its stream is whole when a candidate has told why it ended (or the prompt was blocked) and the
-    connection closes. Usage stands in every event and grows; it goes out once, behind the last.
+    Gemini marks no end: its stream is whole when each candidate has told why it ended (or the prompt was blocked) and
+    the connection closes. Usage stands in every event and grows; it goes out once, behind the last.
     """
 
     def __init__(self, asked_model: str, *, usage_asked: bool) -> None:
@@ -32,7 +32,7 @@ class GeminiReader:
         self._identity = uuid.uuid4().hex[:24]
         self._created = int(time.time())
         self._searches: set[str] = set()
-        self._ended = False
+        self._ended: set[int] = set()
         self._broken = False
         # How many calls each candidate has made; a candidate that is not in here has not begun.
         self._calls: dict[int, int] = {}
@@ -55,7 +55,7 @@ class GeminiReader:
         """The last event if it lacks its blank line; if the answer is whole, its usage and OpenAI's mark of the end."""
         last = self._chunk(bytes(self._pending))
         self._pending.clear()
-        if self._broken or not self._ended:
+        if self._broken or not self._ended.issuperset({0, *self._calls}):
             return last
         self.finished = True
         usage = b""
@@ -98,7 +98,7 @@ class GeminiReader:
         if refusal := gemini_answers.blocked(answer):
             said = {"role": "assistant", "refusal": refusal}
             choices.append({"index": 0, "delta": said, "logprobs": None, "finish_reason": "content_filter"})
-        self._ended = self._ended or any(choice["finish_reason"] for choice in choices)
+        self._ended |= {choice["index"] for choice in choices if choice["finish_reason"]}
         return choices
 
     def _choice(self, index: int, candidate: dict[str, Any]) -> dict[str, Any]:

@@ -119,6 +119,13 @@ def test_a_stream_that_breaks_off_is_not_finished() -> None:
     assert (reader.finished, DONE in passed, reader.counts) == (False, False, {"input": 10, "output": 20})
 
 
+def test_a_stream_is_not_whole_before_each_candidate_has_ended() -> None:
+    second = candidate({"text": "b"}, reason=None, index=1)
+    both = event(answer(candidate({"text": "a"}), second))
+    assert not read(both, [])[0].finished
+    assert read(both + event(answer(second | {"finishReason": "STOP"})), [])[0].finished
+
+
 def test_an_error_in_a_stream_is_told_and_is_no_end() -> None:
     error = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
     reader, passed = read(event(answer(candidate(TEXT))) + event(error), [])
