@@ -91,4 +91,7 @@ def dumped(value: object) -> bytes:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
         # Half a surrogate pair, NaN or a very large number: json writes what json has read.
-        return json.dumps(value).encode()
+        try:
+            return json.dumps(value).encode()
+        except RecursionError:
+            return b"null"
