@@ -15,7 +15,8 @@ DONE = b"[DONE]"
 UsageReader = Callable[[object], Counts | None]
 # Where DeepSeek, Together and Mistral tell of the tokens that came from the cache, if not among the details.
 CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
-STANDARD_TIERS = ("", "auto", "default", "standard")
+# "on_demand" is Groq's word.
+STANDARD_TIERS = ("", "auto", "default", "standard", "on_demand")
 END_OF_EVENT = re.compile(rb"\n\r?\n")
 
 

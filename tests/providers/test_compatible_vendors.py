@@ -463,3 +463,14 @@ def test_no_usage_of_a_wrong_shape_makes_it_raise(speaks: str, member: str, insi
     for told in ({member: value}, {"choices": [], "usage": usage}, {"choices": [], "x_groq": usage}):
         stream = b"data: " + orjson.dumps(told) + b"\n\n" + DONE
         assert passed(reader_of(speaks, usage_asked=True), stream) == stream
+
+
+@pytest.mark.parametrize(("told", "tier"), [("on_demand", None), ("flex", "flex")])
+def test_groq_s_usual_tier_is_the_standard_one(told: str, tier: str | None) -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    whole = (
+        vendor_of("groq")
+        .formats[CHAT]
+        .whole(sent(CHAT, BODY), 200, orjson.dumps({"service_tier": told, "usage": usage}))
+    )
+    assert whole.tier == tier
