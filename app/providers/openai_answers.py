@@ -13,7 +13,10 @@ from app.providers.base import Counts
 
 DONE = b"[DONE]"
 UsageReader = Callable[[object], Counts | None]
-STANDARD_TIERS = ("", "auto", "default", "standard")
+# Where DeepSeek, Together and Mistral tell of the tokens that came from the cache, if not among the details.
+CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+# "on_demand" is Groq's word.
+STANDARD_TIERS = ("", "auto", "default", "standard", "on_demand")
 END_OF_EVENT = re.compile(rb"\n\r?\n")
 
 
@@ -41,14 +44,20 @@ def usage_counts(usage: object) -> Counts | None:
     if type(total_input) is not int or type(total_output) is not int:
         return None
     counts = {"input": total_input, "output": total_output}
+    for name in CACHED:
+        _add(counts, "cache_read", usage.get(name))
     of_input, of_output = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     if isinstance(of_input, dict):
         _add(counts, "cache_read", of_input.get("cached_tokens"))
         _add(counts, "cache_write_5m", of_input.get("cache_write_tokens"))
         _add(counts, "audio_input", of_input.get("audio_tokens"))
+        _add(counts, "image_input", of_input.get("image_tokens"))
     if isinstance(of_output, dict):
         _add(counts, "reasoning", of_output.get("reasoning_tokens"))
         _add(counts, "audio_output", of_output.get("audio_tokens"))
+        _add(counts, "image_output", of_output.get("image_tokens"))
+    if isinstance(tools := usage.get("server_tool_use"), dict):
+        _add(counts, "web_searches", tools.get("web_search_requests"))
     return counts
 
 
@@ -126,13 +135,17 @@ class StreamReader:
             self.finished = True
             return True
         answer = parsed(data)
-        self.text_bytes += output_bytes(answer)
+        self._note(answer)
         usage = answer.get("usage")
         if not isinstance(usage, dict):
             return True
         self.counts = self._read_usage(usage) or self.counts
         self.tier = tier_of(answer) or self.tier
         return self._usage_asked or bool(answer.get("choices")) or "error" in answer
+
+    def _note(self, answer: dict[str, Any]) -> None:
+        """Takes note of what an event says beside its usage. Some vendors say more: a subclass knows them."""
+        self.text_bytes += output_bytes(answer)
 
 
 def _data_of(event: bytes) -> bytes:
