@@ -46,15 +46,18 @@ def parts(raw: bytes, content_type: str) -> list[Part]:
     if not raw.startswith(delimiter + b"\r\n"):
         raise _refused("it must begin with its boundary")
     found: list[Part] = []
+    texts: set[str] = set()
     names: set[str] = set()
     position = len(delimiter)
     while raw[position : position + 2] == b"\r\n":
         if len(found) == MOST_PARTS:
             raise _refused(f"it has more than {MOST_PARTS} fields")
         part = _part(raw, position + 2, b"\r\n" + delimiter)
-        if part.name in names and not part.is_file and not part.name.endswith("[]"):
+        if part.name in (texts if part.is_file else names) and not part.name.endswith("[]"):
             raise BadRequest(f"'{part.name}' stands in the form more than once.", param=part.name)
         names.add(part.name)
+        if not part.is_file:
+            texts.add(part.name)
         found.append(part)
         position = part.end + 2 + len(delimiter)
     if raw[position : position + 2] != b"--" or raw[position + 2 :].strip():
