@@ -111,7 +111,7 @@ FIELD = b'Content-Disposition: form-data; name="model"'
         form([('name="a"', b"x\r\n" + DELIMITER + b"more\r\ndear")]),
         form([("name=model", b"ours")]),
         form([("name='model'", b"ours")]),
-        form([("NAME=\"model\"", b"ours")]),
+        form([('NAME="model"', b"ours")]),
         form([('name="a"; name="model"', b"ours")]),
         form([("name*=utf-8''model", b"ours")]),
         form([('filename="model"', b"ours")]),

@@ -69,9 +69,10 @@ def whole(answer: dict[str, Any], status: int = 200) -> Whole:
 
 def streamed(answer: dict[str, Any], end: str = "response.completed") -> ResponsesReader:
     deltas = [{"type": "response.output_text.delta", "delta": word} for word in ("In a ", "peaceful ", "grove")]
-    events = [{"type": "response.created", "response": answer | {"usage": None, "output": []}}, *deltas]
+    begun = {"type": "response.created", "response": answer | {"usage": None, "output": []}}
+    events: list[dict[str, Any]] = [begun, *deltas]
     reader = ResponsesReader()
-    read(reader, b"".join(map(event, events)) + event({"type": end, "response": answer}))
+    read(reader, b"".join(event(one) for one in events) + event({"type": end, "response": answer}))
     return reader
 
 
@@ -256,7 +257,9 @@ EVENTS = st.one_of(
     st.sampled_from(["response.completed", "response.incomplete", "response.failed"]).map(
         lambda kind: event({"type": kind, "response": response()})
     ),
-    st.sampled_from([b": ping\n\n", b"data: [DONE]\n\n", b"data: {}\r\n\r\n", b'data: {"type": 3}\n\n', b"data: no\n\n"]),
+    st.sampled_from(
+        [b": ping\n\n", b"data: [DONE]\n\n", b"data: {}\r\n\r\n", b'data: {"type": 3}\n\n', b"data: no\n\n"]
+    ),
     st.just(event({"type": "response.failed", "response": None})),
     st.binary(max_size=6),
 )
