@@ -24,7 +24,10 @@ IMAGE_TOKENS = 272
 MOST_IMAGES = 10
 # A tenth of a second of silence: 24,000 samples of 16 bits a second, as OpenAI's speech has.
 RATE, SAMPLES = 24_000, 2_400
-CATEGORIES = ("harassment", "hate", "illicit", "self-harm", "sexual", "violence")
+CATEGORIES = (
+    *("harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent", "self-harm"),
+    *("self-harm/intent", "self-harm/instructions", "sexual", "sexual/minors", "violence", "violence/graphic"),
+)
 
 
 def response(target: Target, sent: Sent) -> Answered:
@@ -90,7 +93,7 @@ def _response_events(whole: dict[str, Any], message: dict[str, Any], text: str) 
 def image(_target: Target, sent: Sent) -> Answered:
     """images/generations and images/edits: pictures of one grey pixel."""
     wanted = sent.body.get("n")
-    number = min(wanted, MOST_IMAGES) if type(wanted) is int and wanted > 0 else 1
+    images = min(wanted, MOST_IMAGES) if type(wanted) is int and wanted > 0 else 1
     read = _tokens(str(sent.body.get("prompt") or ""))
     encoded = base64.b64encode(png()).decode()
     now = int(time.time())
@@ -98,8 +101,12 @@ def image(_target: Target, sent: Sent) -> Answered:
         kind = "image_generation" if sent.route == "images/generations" else "image_edit"
         about = {"background": "opaque", "output_format": "png", "quality": "low", "size": "1024x1024"}
         one = {"type": f"{kind}.completed", "b64_json": encoded, "created_at": now, **about}
-        return 200, STREAM_HEADERS, [_event(one | {"usage": _image_usage(read, 1)}) for _ in range(number)]
-    whole = {"created": now, "data": [{"b64_json": encoded}] * number, "usage": _image_usage(read, number)}
+        return (
+            200,
+            STREAM_HEADERS,
+            [_event(one | {"usage": _image_usage(0 if number else read, 1)}) for number in range(images)],
+        )
+    whole = {"created": now, "data": [{"b64_json": encoded}] * images, "usage": _image_usage(read, images)}
     return 200, JSON_HEADERS, [orjson.dumps(whole)]
 
 

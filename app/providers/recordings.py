@@ -13,6 +13,8 @@ LOWEST_BITRATE = 12_000
 FASTEST_SPEECH = 50
 TIMESTAMP = re.compile(rb"-->\s*(?:(\d{1,3}):)?(\d\d):(\d\d)[.,](\d\d\d)")
 OPUS_RATE = 48_000
+# Nobody's file has more; reading on would only take time.
+MOST_FRAMES, MOST_CHUNKS = 200_000, 1000
 # Kilobits a second by version and layer, ISO/IEC 11172-3 and 13818-3; 0 and 15 are no lengths.
 BITRATES = {
     (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -76,7 +78,7 @@ def _chunk(data: bytes, name: bytes) -> int:
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return 0
     at = 12
-    while at + 8 <= len(data):
+    for _ in range(MOST_CHUNKS):
         if data[at : at + 4] == name:
             return at + 8
         size = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -116,13 +118,16 @@ def _mp3(data: bytes) -> int:
     """By its frames, each of which says how long it is and how many samples it has."""
     at = _behind_id3(data)
     samples_at: dict[int, int] = {}
-    while frame := _frame(data[at : at + 4]):
+    for _ in range(MOST_FRAMES):
+        frame = _frame(data[at : at + 4])
+        if frame is None:
+            break
         size, samples, rate = frame
         samples_at[rate] = samples_at.get(rate, 0) + samples
         at += size
     length = sum(_ms(samples, rate) for rate, samples in samples_at.items())
     # Decoders find frames again behind whatever stands between them.
-    return length and length + longest_ms(len(data) - at)
+    return length and length + longest_ms(max(0, len(data) - at))
 
 
 def _behind_id3(data: bytes) -> int:

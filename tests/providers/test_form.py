@@ -8,19 +8,9 @@ from hypothesis import strategies as st
 
 from app.errors import BadRequest
 from app.providers.form import fields, file_of, is_form, parts, spliced
+from tests.providers.forms import BOUNDARY, KIND, form
 
-BOUNDARY = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
-KIND = f"multipart/form-data; boundary={BOUNDARY}"
 HELLO = [('name="file"; filename="a.wav"', b"RIFF\x00\r\n\xff"), ('name="model"', b"ours"), ('name="prompt"', b"hi")]
-
-
-def form(values: list[tuple[str, bytes]], boundary: str = BOUNDARY, end: bytes = b"--\r\n") -> bytes:
-    delimiter = b"--" + boundary.encode()
-    written = [
-        delimiter + b"\r\nContent-Disposition: form-data; " + named.encode() + b"\r\n\r\n" + value + b"\r\n"
-        for named, value in values
-    ]
-    return b"".join(written) + delimiter + end
 
 
 def refused(raw: bytes, kind: str = KIND) -> str:
