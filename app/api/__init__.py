@@ -26,6 +26,7 @@ from app.api import (
     me,
     models,
     proxy,
+    proxy_openai,
     report,
     reports,
     spend,
@@ -60,6 +61,7 @@ RESOURCES = (
     audit,
     health,
     proxy,
+    proxy_openai,
 )
 
 

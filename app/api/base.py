@@ -17,6 +17,7 @@ from webargs import missing
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
+from app.api import unoffered
 from app.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TollgateError, TooLarge, UnknownField
 from app.gateway import shapes
 
@@ -146,6 +147,8 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         kind = ERRORS_BY_STATUS.get(status, BadRequest if status < HTTPStatus.INTERNAL_SERVER_ERROR else TollgateError)
         code = kind.code if kind.status == status else HTTPStatus(status).name.lower()
         message = MESSAGES.get(status) or HTTPStatus(status).phrase + "."
+        if status == HTTPStatus.NOT_FOUND and (refusal := unoffered.refusal(flask.request.path)) is not None:
+            message, code = refusal, "route_not_offered"
         headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
         body = {"error": {"message": message, "type": kind.type, "param": None, "code": code}}
         return shaped(body, status), status, headers

@@ -17,7 +17,8 @@ from app.api.guards import AdminBlueprint, gateway, virtual_key
 from app.api.schemas import ShownLimitValuesSchema, says
 from app.errors import BadRequest, NotAllowed, NotFound
 from app.extensions import database_errors, db
-from app.gateway.asked import REQUIRED, Request
+from app.gateway.asked import Request
+from app.gateway.asked_routes import RULES
 from app.gateway.explain import OPEN, REFUSES, WAITS, Opinion, Standing, standings
 from app.models import Customer, Team, TeamMember, User, VirtualKey
 
@@ -68,7 +69,7 @@ class CallSchema(Schema):
     key = Text(metadata=says("Whose call: the key itself, or its hash. A virtual key can leave it out."))
     route = fields.String(
         load_default="chat/completions",
-        validate=validate.OneOf(sorted(REQUIRED)),
+        validate=validate.OneOf(sorted(RULES)),
         metadata=says("The route of the call, without /v1."),
     )
     body = fields.Dict(

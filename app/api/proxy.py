@@ -22,6 +22,7 @@ blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in O
 
 # When a model was "created" is not known here; OpenAI's clients want a number.
 CREATED = 0
+JSON = "application/json"
 STREAM: dict[str, Any] = {"text/event-stream": {}}
 COMMON = {
     "model": {"type": "string", "description": "A model of this gateway; GET /v1/models lists them."},
@@ -50,31 +51,43 @@ class ModelsSchema(Schema):
     data = fields.List(fields.Nested(ModelSchema), metadata=says("The models."))
 
 
-def _documented(summary: str, required: str, properties: dict[str, Any]) -> dict[str, Any]:
-    """What the OpenAPI page says of a model route. The body is passed on as it is, so unknown fields are welcome."""
+def documented(
+    summary: str,
+    required: list[str],
+    properties: dict[str, Any],
+    *,
+    body: str = JSON,
+    answers: Mapping[str, Any] = STREAM,
+) -> dict[str, Any]:
+    """What the OpenAPI page says of a model route. The body is passed on as it is, so unknown fields are welcome.
+
+    `body` is the content type of a request; `answers` describes those of good answers, beside JSON.
+    """
     schema = {
         "type": "object",
-        "required": ["model", required],
+        "required": required,
         "properties": {"model": COMMON["model"], **properties},
         "additionalProperties": True,
     }
-    answer = {"description": "The provider's answer.", "content": {"application/json": {"schema": {"type": "object"}}}}
     return {
         "summary": summary,
         "security": FOR_CALLERS,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "requestBody": {"required": True, "content": {body: {"schema": schema}}},
         "responses": {
-            "200": answer | {"content": answer["content"] | STREAM},  # type: ignore[operator]
+            "200": {
+                "description": "The provider's answer.",
+                "content": {JSON: {"schema": {"type": "object"}}, **answers},
+            },
             "400": {"$ref": "#/components/responses/BAD_REQUEST"},
         },
     }
 
 
-CHAT = _documented("Chat", "messages", MESSAGES | COMMON)
-TEXT = _documented("Complete a text", "prompt", {"prompt": {"description": "The text."}} | COMMON)
-VECTORS = _documented("Embed a text", "input", {"input": {"description": "The text or texts."}})
-ANTHROPIC_CHAT = _documented("Chat, for Anthropic's clients", "messages", MESSAGES | COMMON)
-COUNT_TOKENS = _documented("Count tokens, for Anthropic's clients", "messages", MESSAGES)
+CHAT = documented("Chat", ["model", "messages"], MESSAGES | COMMON)
+TEXT = documented("Complete a text", ["model", "prompt"], {"prompt": {"description": "The text."}} | COMMON)
+VECTORS = documented("Embed a text", ["model", "input"], {"input": {"description": "The text or texts."}})
+ANTHROPIC_CHAT = documented("Chat, for Anthropic's clients", ["model", "messages"], MESSAGES | COMMON)
+COUNT_TOKENS = documented("Count tokens, for Anthropic's clients", ["model", "messages"], MESSAGES)
 # What of a request a model reads.
 COUNTED = frozenset({"messages", "system", "tools", "tool_choice", "thinking"})
 REFUSALS = (401, 403, 404, 413, 429, 502, 503, 504)

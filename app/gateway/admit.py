@@ -14,6 +14,7 @@ from app.access.path import Limits
 from app.errors import LimitsUnavailable, UnpricedModel
 from app.gateway import rates, refusals
 from app.gateway.asked import Asked
+from app.gateway.asked_routes import rules_of
 from app.gateway.inflight import has_closed
 from app.gateway.offers import Offer, dearest, largest_cap
 from app.gateway.parties import Parties
@@ -188,7 +189,7 @@ def _warm_up(waiting: _Waiting) -> None:
 def check_priced(parties: Parties, unpriced: str) -> None:
     """A budget cannot be kept on a model whose price nobody knows: refused, unless the settings allow it."""
     asked = parties.asked
-    if unpriced == "allow" or all(limits.max_budget is None for limits in parties.limits):
+    if unpriced == "allow" or rules_of(asked.route).free or all(limits.max_budget is None for limits in parties.limits):
         return
     tier = asked.sent.body.get("service_tier")
     if tier not in STANDARD_TIERS:

@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 
 from app.errors import BadRequest
-from app.providers.base import JSON, Sent
+from app.gateway.asked_routes import Rules, rules_of, typed
+from app.providers import form
+from app.providers.base import JSON, Counts, Sent
 from app.providers.splice import ESCAPED_LETTER, members
 
 # Every token of a byte-level tokenizer covers at least one byte, so a body's length bounds its input tokens. Media are
@@ -20,15 +22,11 @@ from app.providers.splice import ESCAPED_LETTER, members
 TOKENS_PER_MEDIUM = 3000
 # Text of this length without a space is data, not words.
 INLINE_DATA = b";base64,"
-CAPS = ("max_completion_tokens", "max_tokens")
 MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
-# The members, in quotes, that decide about a call's price or its limits.
-METERED = [f'"{name}"'.encode() for name in ("model", "stream", "n", "best_of", "service_tier", *CAPS)]
+# The members, in quotes, that decide about a call's price or its limits on every route.
+METERED = [f'"{name}"'.encode() for name in ("model", "stream", "n", "best_of", "service_tier")]
 TAGS_HEADER = "x-litellm-tags"
-REQUIRED = {"chat/completions": "messages", "completions": "prompt", "embeddings": "input"} | dict.fromkeys(
-    ("messages", "messages/count_tokens"), "messages"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,8 @@ class Asked:
     `sent` is what providers get of it; `model` is the name that the caller asks for.
     `output_cap` is the largest cap on output tokens that it states (None: none); `choices` is how many answers it asks
     for; `input_bound` is an upper bound of its input tokens; `usage_asked`: the client wants usage in the stream.
-    `end_user` is whom the call is made for, by the name that the caller gives.
+    `end_user` is whom the call is made for, by the name that the caller gives. `others` bounds what is no token, by its
+    kind; `unbounded_input`: the model reads more than the body has, so that only its context window bounds its input.
     """
 
     sent: Sent
@@ -62,6 +61,8 @@ class Asked:
     input_bound: int
     end_user: str | None
     tags: tuple[str, ...] = ()
+    others: Counts = dataclass_field(default_factory=dict)
+    unbounded_input: bool = False
 
     @property
     def route(self) -> str:
@@ -76,48 +77,79 @@ class Asked:
 
 def parse(request: Request, customer_header: str | None = None) -> Asked:
     """Reads a body, and the headers that say whom the call is for. Raises BadRequest, which names the field."""
-    try:
-        body = orjson.loads(request.body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The body is not valid JSON: {error}.", param="request_body") from error
-    if not isinstance(body, dict):
-        raise BadRequest("The body must be a JSON object.", param="request_body")
+    rules = rules_of(request.route)
+    content_type = request.headers.get("content-type", JSON)
+    body = _body(request, content_type, rules)
     name = request.model or body.get("model")
     if not isinstance(name, str) or not name:
         raise BadRequest("'model' is required and must be a string.", param="model")
-    required = REQUIRED.get(request.route)
-    if required is not None and body.get(required) is None:
-        raise BadRequest(f"'{required}' is required.", param=required)
+    if rules.check is not None:
+        rules.check(body)
     stream = _flag(body, "stream")
     options = body.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise BadRequest("'stream_options' must be an object.", param="stream_options")
-    _check_no_doubles(request.body)
     tags, changes = _tags(request.headers, body)
+    cap, choices = _output_cap(body, rules.caps), _choices(body)
+    bounds = rules.bounds(request.body, content_type, body)
     sent = Sent(
         route=request.route,
         raw=request.body,
         body=body,
         headers=request.headers,
-        content_type=request.headers.get("content-type", JSON),
+        content_type=content_type,
         changes=changes,
-        stream=stream,
+        stream=stream or rules.sound,
         usage_asked=bool(options and options.get("include_usage") is True),
     )
     return Asked(
         sent=sent,
         model=name,
-        output_cap=_output_cap(body),
-        choices=_choices(body),
-        input_bound=input_bound(request.body, body),
+        output_cap=cap if bounds.output is None else bounds.output,
+        choices=choices,
+        input_bound=input_bound(request.body, body) if bounds.input is None else bounds.input,
         end_user=_end_user(request.headers, body, customer_header),
         tags=tags,
+        others=bounds.others,
+        unbounded_input=bounds.unbounded_input,
     )
 
 
-def _check_no_doubles(raw: bytes) -> None:
+def _body(request: Request, content_type: str, rules: Rules) -> dict[str, Any]:
+    """The body's members, or a form's texts, of which those are there that the route needs. Raises BadRequest."""
+    if form.is_form(content_type):
+        if rules.form == "no":
+            raise BadRequest("The body of this route is JSON, not a form.", param="request_body")
+        parts = form.parts(request.body, content_type)
+        body = typed(form.fields(request.body, parts))
+        given = {part.name for part in parts}
+    else:
+        body = _json(request.body, rules)
+        given = {name for name, value in body.items() if value is not None}
+    for names in rules.required:
+        if given.isdisjoint(names):
+            listed = " or ".join(f"'{name}'" for name in names)
+            raise BadRequest(f"{listed} is required.", param=names[0])
+    return body
+
+
+def _json(raw: bytes, rules: Rules) -> dict[str, Any]:
+    if rules.form == "must":
+        raise BadRequest("The body of this route is a form with a file: multipart/form-data.", param="request_body")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.", param="request_body") from error
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.", param="request_body")
+    _check_no_doubles(raw, rules)
+    return body
+
+
+def _check_no_doubles(raw: bytes, rules: Rules) -> None:
     """Of a member that stands twice we would read one and the provider perhaps the other. Raises BadRequest."""
-    if ESCAPED_LETTER.search(raw) is None and all(raw.count(name) <= 1 for name in METERED):
+    metered = METERED + [f'"{name}"'.encode() for name in (*rules.caps, *rules.doubles)]
+    if ESCAPED_LETTER.search(raw) is None and all(raw.count(name) <= 1 for name in metered):
         return
     seen = set()
     for member in members(raw):
@@ -159,10 +191,10 @@ def _flag(body: dict[str, Any], field: str) -> bool:
     return bool(value)
 
 
-def _output_cap(body: dict[str, Any]) -> int | None:
+def _output_cap(body: dict[str, Any], names: Iterable[str]) -> int | None:
     """The larger one counts: a caller who states two caps must not be held for the smaller."""
     caps = []
-    for field in CAPS:
+    for field in names:
         value = body.get(field)
         if value is None:
             continue

@@ -13,12 +13,14 @@ from app.gateway.offers import Offer
 from app.ledger.event import Attempt
 from app.ledger.pricing import cost as cost_of
 from app.ledger.usage import Usage
-from app.providers.base import Told
+from app.providers.base import Counted, Told
 
 NO_USAGE = Usage.from_counts({})
 # An answer whose usage the provider does not tell is counted: this many bytes of text to a token, which is on the dear
 # side for every common tokenizer and language.
 BYTES_PER_TOKEN = 3
+# What a call may take, and has taken only where the answer says so.
+UNCERTAIN = frozenset({"web_searches"})
 FIRST_ERROR_STATUS = 400
 
 
@@ -80,14 +82,16 @@ class Finish:
         """Usage in the order in which it is believed: the provider's, else counted; an error uses nothing."""
         if told is not None and told.counts is not None:
             try:
-                return Usage.from_counts(told.counts), "provider"
+                return Usage.from_counts(told.counts), "counted" if isinstance(told.counts, Counted) else "provider"
             except ValueError:
                 pass  # Negative or absurd: counting is the better guess.
         if status >= FIRST_ERROR_STATUS:
             return NO_USAGE, "none"
         output = -(-(told.text_bytes if told is not None else 0) // BYTES_PER_TOKEN)
         counted = {"input": -(-self._asked.input_bound // BYTES_PER_TOKEN), "output": output}
-        return Usage.from_counts(counted), "counted"
+        # The characters to speak, the length of a recording: the request tells them as well as the answer does.
+        certain = {kind: amount for kind, amount in self._asked.others.items() if kind not in UNCERTAIN}
+        return Usage.from_counts(certain | counted), "counted"
 
 
 def _attempt(offer: Offer, outcome: str, status: int, usage: Usage, source: str) -> Attempt:

@@ -12,8 +12,13 @@ from app.providers import PROVIDERS
 from app.providers.base import LocalProvider, Provider, Target, WireFormat
 from app.vendors import SECRET_OPTIONS
 
-# Routes that generate text; all others are paid by their input alone.
-GENERATING = frozenset({"chat/completions", "completions", "messages", "responses"})
+# Routes whose output is paid for; all others are paid by their input alone.
+GENERATING = frozenset(
+    {
+        *("chat/completions", "completions", "messages", "responses", "images/generations", "images/edits"),
+        *("audio/speech", "audio/transcriptions", "audio/translations"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

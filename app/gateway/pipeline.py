@@ -177,15 +177,19 @@ class Gateway:
 
     def _streamed(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
         """An answer that is passed on as it comes."""
-        reader = answered.offer.format_of(asked.route).reader(asked.sent)
+        wire = answered.offer.format_of(asked.route)
+        reader = wire.reader(asked.sent)
+        events = bool(wire.streams) or answered.upstream.headers.get("content-type", "").startswith(EVENT_STREAM)
         try:
-            relay = Relay(answered, reader, finish, route=asked.route, drain=self.settings.on_disconnect == "drain")
+            told = asked.route if events else None
+            relay = Relay(answered, reader, finish, route=told, drain=self.settings.on_disconnect == "drain")
         except BaseException as error:
             outcome = "failure" if isinstance(error, TollgateError) else "cancelled"
             finish.book(answered.failed, answered.offer, answered.upstream.status, outcome)
             answered.upstream.close()
             raise
-        headers["content-type"] = f"{EVENT_STREAM}; charset=utf-8"
+        if events:
+            headers["content-type"] = f"{EVENT_STREAM}; charset=utf-8"
         headers["cache-control"] = "no-cache"
         headers["x-accel-buffering"] = "no"
         return Answer(answered.upstream.status, headers, relay)
@@ -204,7 +208,7 @@ def _headers(permit: Permit, answered: Answered) -> dict[str, str]:
 
 def _is_stream(answered: Answered, route: str) -> bool:
     kind = answered.upstream.headers.get("content-type", "")
-    return kind.startswith(answered.offer.format_of(route).streams)
+    return answered.upstream.status < FIRST_ERROR_STATUS and kind.startswith(answered.offer.format_of(route).streams)
 
 
 def _without_secrets(body: bytes, one: Offer) -> bytes:

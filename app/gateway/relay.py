@@ -27,10 +27,13 @@ class Relay:
     which WSGI servers call even if nothing was ever read.
     """
 
-    def __init__(self, answered: Answered, reader: StreamReader, finish: Finish, *, route: str, drain: bool) -> None:
+    def __init__(
+        self, answered: Answered, reader: StreamReader, finish: Finish, *, route: str | None, drain: bool
+    ) -> None:
         """Waits for the provider's first bytes, so that a failure before them still gets an honest status line.
 
-        `route` says in which shape an error is told. `drain`: when the client leaves, the rest is read for its usage.
+        `route` says in which shape an error is told; None: the stream is sound, which has none. `drain`: when the
+        client leaves, the rest is read for its usage.
 
         Raises ProviderFailed, ProviderTimedOut; nothing is booked then.
         """
@@ -60,6 +63,9 @@ class Relay:
             # whole.
             self._book("failure")
             log.warning("a provider broke off a stream", extra={"deployment": self._answered.offer.deployment.id})
+            if self._route is None:
+                # What was sent must not end as if it were whole: the server breaks the connection off.
+                raise
             yield shapes.event(error, self._route)
             return
         # What is left may be the end itself, without its blank line, or the usage: it is read before the booking.

@@ -8,14 +8,15 @@ from app.providers.anthropic import Anthropic
 from app.providers.azure import Azure
 from app.providers.base import LocalProvider, Provider
 from app.providers.mock import Mock
-from app.providers.openai import Bearer, OpenAI
+from app.providers.openai import Bearer
+from app.providers.openai_all import AllRoutes
 from app.vendors import VENDORS, Vendor
 
 # By what a vendor speaks: its provider, made for the vendor's name and its line in the table.
 LANGUAGES: dict[str, Callable[[str, Vendor], Provider]] = {
-    "openai": lambda name, vendor: OpenAI(name, Bearer(vendor.api_base or "")),
+    "openai": lambda name, vendor: AllRoutes(name, Bearer(vendor.api_base or "")),
     "anthropic": lambda name, vendor: Anthropic(name, vendor.api_base or ""),
-    "azure": lambda name, _: OpenAI(name, Azure()),
+    "azure": lambda name, _: AllRoutes(name, Azure(), without=("moderations",)),
 }
 PROVIDERS: dict[str, Provider | LocalProvider] = {
     **{name: LANGUAGES[vendor.speaks](name, vendor) for name, vendor in VENDORS.items()},

@@ -8,6 +8,7 @@ from app.errors import ProviderFailed
 from app.providers.base import Target
 
 API_VERSION = "2024-10-21"
+UNDATED_VERSIONS = ("v1", "preview")
 
 
 class Azure:
@@ -17,7 +18,11 @@ class Azure:
         """See `openai.Endpoint`. The base address may end with /openai or not."""
         if not target.api_base:
             raise ProviderFailed(f"The deployment of {target.model!r} on Azure has no api_base.")
-        base = target.api_base.rstrip("/").removesuffix("/openai")
+        base = target.api_base.rstrip("/").removesuffix("/v1").removesuffix("/openai")
+        if route == "responses":
+            # This route has no deployments in its address, and no versions by date.
+            named = target.api_version if target.api_version in UNDATED_VERSIONS else None
+            return f"{base}/openai/v1/responses" + (f"?api-version={named}" if named else "")
         version = quote(target.api_version or API_VERSION, safe="")
         return f"{base}/openai/deployments/{quote(target.model, safe='')}/{route}?api-version={version}"
 

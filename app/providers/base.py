@@ -10,6 +10,11 @@ from typing import Any, Literal, Protocol
 # parts of them, and some ("images", "characters") are no tokens at all. What the provider does not tell is left out.
 Counts = dict[str, int]
 
+
+class Counted(Counts):
+    """Counts of our own, where the provider has none to tell: from the request, and from what came back."""
+
+
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 

@@ -7,13 +7,15 @@ import hashlib
 import struct
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import orjson
 
 from app.providers.base import Sent, Target
-from app.providers.openai import Bearer, OpenAI
+from app.providers.mock_media import ANSWERS, Answered
+from app.providers.openai import Bearer
+from app.providers.openai_all import AllRoutes
 
 CHARACTERS_PER_TOKEN = 4
 DIMENSIONS = 8
@@ -32,10 +34,12 @@ class Mock:
 
     name = "mock"
     local: Literal[True] = True
-    formats = OpenAI("mock", Bearer("")).formats
+    formats = AllRoutes("mock", Bearer("")).formats
 
-    def answer(self, target: Target, sent: Sent) -> tuple[int, dict[str, str], Iterable[bytes]]:
+    def answer(self, target: Target, sent: Sent) -> Answered:
         """See `base.LocalProvider`. The status is always 200."""
+        if sent.route in ANSWERS:
+            return ANSWERS[sent.route](target, sent)
         if sent.route == "embeddings":
             return 200, JSON_HEADERS, [orjson.dumps(_embeddings(target.model, sent.body))]
         reply = _Reply(target, {**sent.body, **sent.changes}, chat=sent.route == "chat/completions")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app.api import RESOURCES, health, proxy
+from app.api import RESOURCES, health, proxy, proxy_openai
 from tests.api.conftest import Ask
 
 ADMIN_READS = ("/user/list", "/model/info", "/v1/model/info", "/budget/list", "/customer/list", "/limits/gateway")
@@ -17,7 +17,7 @@ ADMIN_WRITES = (
 
 def test_every_resource_has_a_guard() -> None:
     # Model routes are guarded by admission, which every one of them goes through.
-    open_to_all = (health, proxy)
+    open_to_all = (health, proxy, proxy_openai)
     unguarded = [
         one.blueprint.name
         for one in RESOURCES

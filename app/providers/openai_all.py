@@ -1,0 +1,36 @@
+"""OpenAI with all of its routes that can be metered."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from app.providers.base import WireFormat
+from app.providers.images import ImagesFormat
+from app.providers.moderations import ModerationsFormat
+from app.providers.openai import Endpoint, OpenAI
+from app.providers.openai_routes import RouteFormat
+from app.providers.responses import ResponsesFormat
+from app.providers.speech import SpeechFormat
+from app.providers.transcriptions import TranscriptionsFormat
+
+FORMATS: dict[str, type[RouteFormat]] = {
+    "responses": ResponsesFormat,
+    "images/generations": ImagesFormat,
+    "images/edits": ImagesFormat,
+    "audio/speech": SpeechFormat,
+    "audio/transcriptions": TranscriptionsFormat,
+    "audio/translations": TranscriptionsFormat,
+    "moderations": ModerationsFormat,
+}
+
+
+class AllRoutes(OpenAI):
+    """The text routes and all others."""
+
+    def __init__(self, name: str, endpoint: Endpoint, without: Collection[str] = ()) -> None:
+        """`without` are routes that the vendor has not."""
+        super().__init__(name, endpoint)
+        more: dict[str, WireFormat] = {
+            route: made(endpoint, route) for route, made in FORMATS.items() if route not in without
+        }
+        self.formats = {**self.formats, **more}
