@@ -105,8 +105,9 @@ def _provider_and_model(params: Section, *, mocked: bool) -> tuple[str, str | No
     provider, model = text.split("/", 1) if "/" in text else ("openai", text)
     if model and (provider in VENDORS or (mocked and provider)):
         return provider, model
-    known = " or ".join(f'"{name}/<model>"' for name in VENDORS)
-    params.wrong("model", text, f'{known}; a server that speaks OpenAI\'s format is "openai/{text}" with its api_base')
+    known = ", ".join(VENDORS)
+    expected = f'"<vendor>/<model>" with one of {known}; a server that speaks OpenAI\'s format is "openai/{text}"'
+    params.wrong("model", text, f"{expected} with its api_base")
     return "openai", None
 
 

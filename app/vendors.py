@@ -51,6 +51,83 @@ VENDORS = {
         base_variables=("AZURE_API_BASE",),
         base_needed=True,
     ),
+    # Google AI Studio. GOOGLE_API_KEY is LiteLLM's second choice.
+    "gemini": Vendor(
+        "google",
+        "gemini",
+        api_base="https://generativelanguage.googleapis.com/v1beta",
+        key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    ),
+    "mistral": Vendor("mistral", "mistral", api_base="https://api.mistral.ai/v1", key_variables=("MISTRAL_API_KEY",)),
+    "groq": Vendor("groq", "groq", api_base="https://api.groq.com/openai/v1", key_variables=("GROQ_API_KEY",)),
+    # LiteLLM's address: with /beta, chat has strict tools and prefixes, and completions (fill in the middle) exist.
+    "deepseek": Vendor(
+        "deepseek", "deepseek", api_base="https://api.deepseek.com/beta", key_variables=("DEEPSEEK_API_KEY",)
+    ),
+    "together_ai": Vendor(
+        "together",
+        "together",
+        api_base="https://api.together.xyz/v1",
+        key_variables=("TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"),
+    ),
+    "fireworks_ai": Vendor(
+        "fireworks",
+        "fireworks",
+        api_base="https://api.fireworks.ai/inference/v1",
+        key_variables=("FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY", "FIREWORKSAI_API_KEY"),
+    ),
+    # What follows is the whole name there: openrouter/anthropic/claude-sonnet-4.5 -> anthropic/claude-sonnet-4.5.
+    "openrouter": Vendor(
+        "openrouter",
+        "openrouter",
+        api_base="https://openrouter.ai/api/v1",
+        key_variables=("OPENROUTER_API_KEY", "OR_API_KEY"),
+    ),
+    "xai": Vendor("x-ai", "xai", api_base="https://api.x.ai/v1", key_variables=("XAI_API_KEY",)),
+    "perplexity": Vendor(
+        "perplexity",
+        "perplexity",
+        api_base="https://api.perplexity.ai",
+        key_variables=("PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"),
+    ),
+    # LiteLLM has both names for the same.
+    **dict.fromkeys(
+        ("cohere", "cohere_chat"),
+        Vendor(
+            "cohere",
+            "cohere",
+            api_base="https://api.cohere.ai/compatibility/v1",
+            key_variables=("COHERE_API_KEY", "CO_API_KEY"),
+        ),
+    ),
+    **dict.fromkeys(
+        ("ollama", "ollama_chat"),
+        Vendor(
+            "ollama",
+            "ollama",
+            api_base="http://localhost:11434",
+            key_variables=("OLLAMA_API_KEY",),
+            key_needed=False,
+            base_variables=("OLLAMA_API_BASE",),
+        ),
+    ),
+    "hosted_vllm": Vendor(
+        "vllm",
+        "vllm",
+        key_variables=("HOSTED_VLLM_API_KEY",),
+        key_needed=False,
+        base_variables=("HOSTED_VLLM_API_BASE",),
+        base_needed=True,
+    ),
+    # Any server that speaks OpenAI's language, by LiteLLM's names; openai/… with an api_base is the same.
+    "openai_like": Vendor(
+        "openai_like",
+        key_variables=("OPENAI_LIKE_API_KEY",),
+        key_needed=False,
+        base_variables=("OPENAI_LIKE_API_BASE",),
+        base_needed=True,
+    ),
+    "custom_openai": Vendor("custom_openai", key_needed=False, base_needed=True),
 }
 OPTIONS = tuple(dict.fromkeys(option.name for vendor in VENDORS.values() for option in vendor.options))
 SECRET_OPTIONS = tuple(

@@ -8,6 +8,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.settings import Settings, load
+from app.vendors import VENDORS
 
 ENVIRON = {"TOLLGATE_MASTER_KEY": "sk-master-1234567890", "REDIS_URL": "redis://localhost:6379/0"}
 ONE_MODEL = "model_list:\n- model_name: fast\n  litellm_params: {model: openai/gpt-4o-mini, api_key: k}\n"
@@ -26,7 +27,7 @@ def problems(directory: Path, text: str, **environ: str) -> list[str]:
 
 ENTRY = "model_list[0].litellm_params"
 SECRET = 'a secret that starts with "sk-" and has 16 or more characters, no spaces'
-PROVIDERS = '"openai/<model>" or "anthropic/<model>" or "azure/<model>"; a server that speaks OpenAI\'s format is'
+VENDOR = f'"<vendor>/<model>" with one of {", ".join(VENDORS)}; a server that speaks OpenAI\'s format is'
 RETENTION = 'a duration of a day or more like "90d", or null to keep everything'
 PRICE = "dollars per token, from 0 to 0.01; is this per million?"
 
@@ -38,7 +39,7 @@ PRICE = "dollars per token, from 0 to 0.01; is this per million?"
         ("api_version: v", f'{ENTRY}.model: missing, expected a string like "openai/gpt-4o"'),
         (
             "model: foo/bar",
-            f'{ENTRY}.model: got "foo/bar", expected {PROVIDERS} "openai/foo/bar" with its api_base',
+            f'{ENTRY}.model: got "foo/bar", expected {VENDOR} "openai/foo/bar" with its api_base',
         ),
         ("model: m, api_base: localhost", f'{ENTRY}.api_base: got "localhost", expected an address like "https://…"'),
         (

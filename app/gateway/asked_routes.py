@@ -101,11 +101,11 @@ def _check_response(body: Body) -> None:
             param="background",
         )
     for tool in _tools(body):
-        environment = tool.get("environment")
-        hosted = isinstance(environment, dict) and environment.get("type") in HOSTED
-        if tool.get("type") in UNMETERED_TOOLS or hosted:
+        kind, environment = str(tool.get("type")), tool.get("environment")
+        hosted = isinstance(environment, dict) and str(environment.get("type")) in HOSTED
+        if kind in UNMETERED_TOOLS or hosted:
             raise BadRequest(
-                f"The tool '{tool.get('type')}' is not supported: it has a price of its own, and the provider does not "
+                f"The tool '{kind}' is not supported: it has a price of its own, and the provider does not "
                 "tell with the answer what it has cost.",
                 param="tools",
             )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from app.providers.anthropic import Anthropic
 from app.providers.azure import Azure
 from app.providers.base import LocalProvider, Provider
+from app.providers.compatible import DIALECTS, compatible
+from app.providers.gemini import Gemini
 from app.providers.mock import Mock
 from app.providers.openai import Bearer
 from app.providers.openai_all import AllRoutes
@@ -16,7 +18,9 @@ from app.vendors import VENDORS, Vendor
 LANGUAGES: dict[str, Callable[[str, Vendor], Provider]] = {
     "openai": lambda name, vendor: AllRoutes(name, Bearer(vendor.api_base or "")),
     "anthropic": lambda name, vendor: Anthropic(name, vendor.api_base or ""),
+    "gemini": lambda _, __: Gemini(),
     "azure": lambda name, _: AllRoutes(name, Azure(), without=("moderations",)),
+    **{dialect: lambda name, vendor: compatible(name, vendor.speaks, vendor.api_base or "") for dialect in DIALECTS},
 }
 PROVIDERS: dict[str, Provider | LocalProvider] = {
     **{name: LANGUAGES[vendor.speaks](name, vendor) for name, vendor in VENDORS.items()},

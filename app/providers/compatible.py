@@ -11,7 +11,9 @@ from typing import Any
 
 from app.providers import openai_answers
 from app.providers.base import Counts, Outgoing, Sent, StreamReader, Target, WireFormat
-from app.providers.openai import Bearer, ChatFormat, Endpoint, OpenAI
+from app.providers.messages_over_chat import MessagesOverChat
+from app.providers.openai import Bearer, ChatFormat, Endpoint
+from app.providers.openai_all import AllRoutes
 from app.providers.openai_answers import UsageReader, usage_counts
 from app.providers.rerank import RerankFormat
 
@@ -146,7 +148,7 @@ class CompatibleChat(ChatFormat):
         return changes | {name: None for name in self._dialect.left_out if name in asked}
 
 
-class Compatible(OpenAI):
+class Compatible(AllRoutes):
     """A vendor that speaks OpenAI's language in a dialect."""
 
     def __init__(self, name: str, endpoint: Endpoint, dialect: Dialect) -> None:
@@ -154,7 +156,8 @@ class Compatible(OpenAI):
         super().__init__(name, endpoint)
         formats: dict[str, WireFormat] = {"rerank": RerankFormat(endpoint), **self.formats}
         formats |= {route: CompatibleChat(endpoint, route, dialect) for route in TEXT_ROUTES}
-        self.formats = {route: spoken for route, spoken in formats.items() if route in dialect.routes}
+        spoken = {route: one for route, one in formats.items() if route in dialect.routes}
+        self.formats = {**spoken, "messages": MessagesOverChat(spoken["chat/completions"], name)}
 
 
 class OllamaEndpoint(Bearer):

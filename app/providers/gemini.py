@@ -11,6 +11,7 @@ from app.providers.base import EVENT_STREAM, JSON, Outgoing, Sent, StreamReader,
 from app.providers.events import dumped
 from app.providers.gemini_request import generate_content
 from app.providers.gemini_stream import GeminiReader
+from app.providers.messages_over_chat import MessagesOverChat
 
 # All that stands before "/models/…".
 API_BASE = "https://generativelanguage.googleapis.com/v1beta"
@@ -80,9 +81,11 @@ class Gemini:
     local: Literal[False] = False
 
     def __init__(self) -> None:
-        """The routes are OpenAI's; both are translations."""
+        """The routes are OpenAI's and Anthropic's; all are translations."""
+        chat = GeminiFormat()
         self.formats: Mapping[str, WireFormat] = {
-            "chat/completions": GeminiFormat(),
+            "chat/completions": chat,
+            "messages": MessagesOverChat(chat, self.name),
             "embeddings": GeminiEmbeddings(),
         }
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from app.providers.base import Counts, Sent, StreamReader, Whole
-from app.providers.typed_events import TypedEventReader
 from app.providers.openai_answers import parsed
 from app.providers.openai_routes import RouteFormat
 from app.providers.token_counts import together, token_counts
+from app.providers.typed_events import TypedEventReader
 
 COMPLETED = (".completed", ".succeeded")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from app.providers.base import Counts, Sent, StreamReader, Whole
-from app.providers.typed_events import TypedEventReader, bytes_of
 from app.providers.openai_answers import parsed, tier_of
 from app.providers.openai_routes import RouteFormat
 from app.providers.token_counts import together, token_counts, whole_number
+from app.providers.typed_events import TypedEventReader, bytes_of
 
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 # What the model writes stands under these names in the items of an answer.

@@ -7,9 +7,9 @@ from typing import Any
 
 from app.providers import recordings
 from app.providers.base import Counted, Counts, Sent, StreamReader, Whole
-from app.providers.typed_events import TypedEventReader, bytes_of
 from app.providers.openai_routes import RouteFormat
 from app.providers.token_counts import token_counts
+from app.providers.typed_events import TypedEventReader, bytes_of
 
 # Price list: 1,250 audio tokens cost what a minute of gpt-4o-mini-tts is estimated at.
 MS_PER_TOKEN = 48

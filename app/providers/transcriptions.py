@@ -7,10 +7,10 @@ from typing import Any
 
 from app.providers import form, recordings
 from app.providers.base import Counted, Counts, Sent, StreamReader, Whole
-from app.providers.typed_events import TypedEventReader, bytes_of
 from app.providers.openai_answers import parsed
 from app.providers.openai_routes import RouteFormat
 from app.providers.token_counts import token_counts
+from app.providers.typed_events import TypedEventReader, bytes_of
 
 # Guide "Managing costs" of the Realtime API: a token for each 100 ms that are heard. The price list's estimates per
 # minute of the transcription models come to a token for each 60 ms, so that is what counts where none are told.
