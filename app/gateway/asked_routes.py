@@ -197,7 +197,7 @@ RULES = {
     "completions": Rules((("prompt",),)),
     "embeddings": Rules((("input",),)),
     "messages": Rules((("messages",),)),
-    "messages/count_tokens": Rules((("messages",),)),
+    "messages/count_tokens": Rules((("messages",),), free=True, bounds=_of_nothing),
     "responses": Rules(
         (("input", "previous_response_id", "conversation", "prompt"),),
         caps=("max_output_tokens",),
