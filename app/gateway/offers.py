@@ -15,8 +15,8 @@ from app.vendors import SECRET_OPTIONS
 # Routes whose output is paid for; all others are paid by their input alone.
 GENERATING = frozenset(
     {
-        *("chat/completions", "completions", "messages", "responses", "images/generations", "images/edits"),
-        *("audio/speech", "audio/transcriptions", "audio/translations"),
+        *("chat/completions", "completions", "messages", "responses", "responses/compact"),
+        *("images/generations", "images/edits", "audio/speech", "audio/transcriptions", "audio/translations"),
     }
 )
 
