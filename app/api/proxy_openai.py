@@ -12,6 +12,8 @@ from app.api.proxy import COMMON, REFUSALS, STREAM, call, documented
 blueprint = Blueprint("OpenAI's other routes", __name__, description="Calls to models that do more than chat.")
 
 EVERYWHERE = ("/{}", "/v1/{}")
+# Azure's clients of today and of yesterday have these routes beside their deployments, too.
+RESPONSES = (*EVERYWHERE, "/openai/v1/{}", "/openai/{}", "/openai/deployments/<path:model>/{}")
 AZURES = ("/openai/deployments/<path:model>/{}", "/openai/v1/{}")
 FORM = "multipart/form-data"
 ONE_STREAM = {"stream": COMMON["stream"]}
@@ -43,6 +45,12 @@ RESPOND = documented(
         **ONE_STREAM,
     },
 )
+TALK = {
+    "input": {"description": "The conversation: a text, or a list of items."},
+    "previous_response_id": _text("The response that the conversation goes on from."),
+}
+COMPACT = documented("Shorten a conversation", ["model"], TALK, answers={})
+COUNT = documented("Count the tokens of a response", ["model"], TALK, answers={})
 PICTURE = {
     "prompt": _text("What is to be seen."),
     "n": {"type": "integer", "description": "How many images; each is paid for."},
@@ -92,13 +100,25 @@ def _offered(route: str, documentation: dict[str, Any], addresses: tuple[str, ..
     return decorate
 
 
-@_offered("responses", RESPOND, (*EVERYWHERE, *AZURES, "/openai/{}"))
+@_offered("responses", RESPOND, RESPONSES)
 def responses(model: str | None = None) -> Response:
     """Get a response from a model (OpenAI's newer chat).
 
     A response in the `background` is refused: its cost could not be metered.
     """
     return call("responses", model)
+
+
+@_offered("responses/compact", COMPACT, RESPONSES)
+def compact(model: str | None = None) -> Response:
+    """Shorten a conversation, so that it fits into a model's context."""
+    return call("responses/compact", model)
+
+
+@_offered("responses/input_tokens", COUNT, RESPONSES)
+def input_tokens(model: str | None = None) -> Response:
+    """Count the tokens of a conversation before it is sent. Costs nothing."""
+    return call("responses/input_tokens", model)
 
 
 @_offered("images/generations", DRAW)

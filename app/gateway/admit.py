@@ -16,7 +16,7 @@ from app.gateway import rates, refusals
 from app.gateway.asked import Asked
 from app.gateway.asked_routes import rules_of
 from app.gateway.inflight import has_closed
-from app.gateway.offers import Offer, dearest, largest_cap
+from app.gateway.offers import Offer, dearest, largest_cap, most_input
 from app.gateway.parties import Parties
 from app.ledger import balances
 from app.ledger.event import CallEvent
@@ -106,7 +106,7 @@ def admit(
             meters = meters_of(parties.limits, time.time())
             limited = tuple(meter for meter in meters if meter.has_limits())
             tokens = rates.reckoned(limited, offers, asked, cap)
-            estimate = dearest(offers, asked.route, asked.input_bound, cap or asked.output_cap, asked.choices)
+            estimate = dearest(offers, asked.route, most_input(offers, asked), cap or asked.output_cap, asked.choices)
             event = draft(estimate, counted_in(meters))
             verdict = admission.admit(
                 *(event.request_id, limited, parties.policies, estimate),
@@ -216,7 +216,7 @@ def seed(verdict: Verdict) -> None:
 
 def _fitting_cap(verdict: Verdict, asked: Asked, offers: Sequence[Offer]) -> int:
     """A strict budget has some money left: the output cap that fits it, where the caller stated none."""
-    cap = largest_cap(offers, asked.route, asked.input_bound, asked.choices, verdict.left)
+    cap = largest_cap(offers, asked.route, most_input(offers, asked), asked.choices, verdict.left)
     if asked.output_cap is None and cap > 0:
         return cap
     raise refusals.too_small(verdict, cap)

@@ -27,6 +27,8 @@ SLOW_SPEECH, TRANSCRIPT_TOKENS = 8, 10
 SLOWEST, FASTEST = 0.25, 4.0
 # What the provider's own tools cost beside their tokens is told for these only. They and tools elsewhere also put what
 # they find into the model's context.
+# A compaction cannot be capped; the answers of no model that makes them are longer.
+COMPACTED_TOKENS = 128_000
 SEARCH_TOOLS = ("web_search",)
 MOST_SEARCHES = 10
 UNMETERED_TOOLS = frozenset({"file_search", "code_interpreter"})
@@ -128,6 +130,10 @@ def _of_a_response(_raw: bytes, _content_type: str, body: Body) -> Bounds:
     )
 
 
+def _of_a_compaction(_raw: bytes, _content_type: str, body: Body) -> Bounds:
+    return Bounds(output=COMPACTED_TOKENS, unbounded_input=body.get("previous_response_id") is not None)
+
+
 def _searches(kinds: list[str]) -> bool:
     # "web_search_preview", "web_search_2025_08_26", ...
     return any(kind.startswith(SEARCH_TOOLS) for kind in kinds)
@@ -197,7 +203,7 @@ RULES = {
     "completions": Rules((("prompt",),)),
     "embeddings": Rules((("input",),)),
     "messages": Rules((("messages",),)),
-    "messages/count_tokens": Rules((("messages",),)),
+    "messages/count_tokens": Rules((("messages",),), free=True, bounds=_of_nothing),
     "responses": Rules(
         (("input", "previous_response_id", "conversation", "prompt"),),
         caps=("max_output_tokens",),
@@ -205,6 +211,10 @@ RULES = {
         check=_check_response,
         bounds=_of_a_response,
     ),
+    "responses/compact": Rules(
+        (("input", "previous_response_id"),), caps=(), doubles=("previous_response_id",), bounds=_of_a_compaction
+    ),
+    "responses/input_tokens": Rules(caps=(), free=True, bounds=_of_nothing),
     "images/generations": Rules(
         (("prompt",),), caps=(), doubles=("size", "quality", "partial_images"), bounds=_of_images
     ),

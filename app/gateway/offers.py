@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from app.gateway.asked import Asked
+from app.ledger.context_windows import context_window
 from app.ledger.pricing import Price, estimate, max_output_tokens, price_for
 from app.model_list import Deployment
 from app.providers import PROVIDERS
@@ -15,8 +17,8 @@ from app.vendors import SECRET_OPTIONS
 # Routes whose output is paid for; all others are paid by their input alone.
 GENERATING = frozenset(
     {
-        *("chat/completions", "completions", "messages", "responses", "images/generations", "images/edits"),
-        *("audio/speech", "audio/transcriptions", "audio/translations"),
+        *("chat/completions", "completions", "messages", "responses", "responses/compact"),
+        *("images/generations", "images/edits", "audio/speech", "audio/transcriptions", "audio/translations"),
     }
 )
 
@@ -66,6 +68,18 @@ def offer(deployment: Deployment) -> Offer:
         ),
         max_output=deployment.max_output_tokens or max_output_tokens(deployment.base_model or deployment.model),
     )
+
+
+def most_input(offers: Sequence[Offer], asked: Asked) -> int:
+    """No deployment takes more input tokens for the call: what its body bounds, or what a model can read at all."""
+    if not asked.unbounded_input:
+        return asked.input_bound
+    windows = (
+        one.deployment.max_input_tokens
+        or context_window(one.deployment.price_provider, one.deployment.base_model or one.deployment.model)
+        for one in offers
+    )
+    return max(asked.input_bound, *windows)
 
 
 def dearest(offers: Sequence[Offer], route: str, input_bound: int, output_cap: int | None, choices: int) -> int:

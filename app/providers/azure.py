@@ -19,10 +19,10 @@ class Azure:
         if not target.api_base:
             raise ProviderFailed(f"The deployment of {target.model!r} on Azure has no api_base.")
         base = target.api_base.rstrip("/").removesuffix("/v1").removesuffix("/openai")
-        if route == "responses":
-            # This route has no deployments in its address, and no versions by date.
+        if route.startswith("responses"):
+            # These routes have no deployments in their addresses, and no versions by date.
             named = target.api_version if target.api_version in UNDATED_VERSIONS else None
-            return f"{base}/openai/v1/responses" + (f"?api-version={named}" if named else "")
+            return f"{base}/openai/v1/{route}" + (f"?api-version={named}" if named else "")
         version = quote(target.api_version or API_VERSION, safe="")
         return f"{base}/openai/deployments/{quote(target.model, safe='')}/{route}?api-version={version}"
 

@@ -90,6 +90,27 @@ def _response_events(whole: dict[str, Any], message: dict[str, Any], text: str) 
     return (_event(event | {"sequence_number": number}) for number, event in enumerate(events))
 
 
+def compaction(_target: Target, sent: Sent) -> Answered:
+    """responses/compact: what is left of the conversation is its number of tokens."""
+    read = _tokens(orjson.dumps(sent.body.get("input")))
+    item = {"id": _id("cmp"), "type": "compaction", "encrypted_content": str(read)}
+    usage = {
+        "input_tokens": read,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 1,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": read + 1,
+    }
+    whole = {"id": _id("resp"), "object": "response.compaction", "created_at": int(time.time()), "output": [item]}
+    return 200, JSON_HEADERS, [orjson.dumps(whole | {"usage": usage})]
+
+
+def input_tokens(_target: Target, sent: Sent) -> Answered:
+    """responses/input_tokens: four characters are a token."""
+    read = _tokens(orjson.dumps([sent.body.get("input"), sent.body.get("instructions")]))
+    return 200, JSON_HEADERS, [orjson.dumps({"object": "response.input_tokens", "input_tokens": read})]
+
+
 def image(_target: Target, sent: Sent) -> Answered:
     """images/generations and images/edits: pictures of one grey pixel."""
     wanted = sent.body.get("n")
@@ -170,6 +191,8 @@ def moderation(target: Target, sent: Sent) -> Answered:
 
 ANSWERS: dict[str, Callable[[Target, Sent], Answered]] = {
     "responses": response,
+    "responses/compact": compaction,
+    "responses/input_tokens": input_tokens,
     "images/generations": image,
     "images/edits": image,
     "audio/speech": speech,

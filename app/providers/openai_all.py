@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from app.providers.base import WireFormat
+from app.providers.free import FreeFormat
 from app.providers.images import ImagesFormat
-from app.providers.moderations import ModerationsFormat
 from app.providers.openai import Endpoint, OpenAI
 from app.providers.openai_routes import RouteFormat
 from app.providers.responses import ResponsesFormat
@@ -15,12 +15,14 @@ from app.providers.transcriptions import TranscriptionsFormat
 
 FORMATS: dict[str, type[RouteFormat]] = {
     "responses": ResponsesFormat,
+    "responses/compact": ResponsesFormat,
+    "responses/input_tokens": FreeFormat,
     "images/generations": ImagesFormat,
     "images/edits": ImagesFormat,
     "audio/speech": SpeechFormat,
     "audio/transcriptions": TranscriptionsFormat,
     "audio/translations": TranscriptionsFormat,
-    "moderations": ModerationsFormat,
+    "moderations": FreeFormat,
 }
 
 

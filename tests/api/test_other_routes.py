@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
+from app.model_list import Deployment
 from app.providers.mock_media import wav
-from tests.api.conftest import Ask
+from tests.api.conftest import Ask, asking
 from tests.providers.forms import KIND, form
 
 MODEL = "mock-gpt-4o"
 BODIES: dict[str, dict[str, Any]] = {
     "responses": {"input": "hello"},
+    "responses/compact": {"input": "hello"},
+    "responses/input_tokens": {"input": "hello"},
     "images/generations": {"prompt": "a cat"},
     "audio/speech": {"input": "hello", "voice": "alloy"},
     "moderations": {"input": "hello"},
@@ -77,8 +82,18 @@ def test_speech_in_events_comes_as_events(client: FlaskClient, master: str) -> N
     assert "speech.audio.done" in answer.text
 
 
-def test_a_moderation_costs_nothing(send: Send) -> None:
-    assert send("/v1/moderations", "moderations").headers["x-tollgate-cost"] == "0.000000000"
+@pytest.mark.parametrize("route", ["moderations", "responses/input_tokens"])
+def test_what_is_free_costs_nothing(send: Send, route: str) -> None:
+    assert send(f"/v1/{route}", route).headers["x-tollgate-cost"] == "0.000000000"
+
+
+def test_what_is_free_needs_no_known_price(make_app: Callable[..., Flask]) -> None:
+    app = make_app(deployments=(Deployment("m", "m", "mock", "of-unknown-price", mock_response="hi"),))
+    ask = partial(asking(app.test_client()), app.extensions["tollgate"].settings.master_key)
+    key = ask("/user/new", {"user_id": "ada", "max_budget": 1}).json["key"]
+    calls = {"moderations": {"input": "hi"}, "responses": {"input": "hi"}}
+    answers = {route: asking(app.test_client())(key, f"/v1/{route}", {"model": "m"} | calls[route]) for route in calls}
+    assert {route: answer.status_code for route, answer in answers.items()} == {"moderations": 200, "responses": 403}
 
 
 def test_a_response_costs_what_its_tokens_cost(send: Send) -> None:

@@ -19,6 +19,8 @@ FILE = ('name="file"; filename="a.wav"', wav())
 IMAGE = ('name="image"; filename="a.png"', b"\x89PNG")
 LEAST: dict[str, dict[str, Any]] = {
     "responses": {"input": "hi"},
+    "responses/compact": {"input": "hi"},
+    "responses/input_tokens": {"input": "hi"},
     "images/generations": {"prompt": "hi"},
     "images/edits": {"prompt": "hi", "images": [{"file_id": "file-1"}]},
     "audio/speech": {"input": "hi"},
@@ -204,8 +206,15 @@ def test_a_form_says_whom_the_call_is_for() -> None:
     assert heard(('name="user"', b"ada")).end_user == "ada"
 
 
-def test_a_moderation_takes_nothing() -> None:
-    assert (asked("moderations").input_bound, asked("moderations").output_cap) == (0, 0)
+@pytest.mark.parametrize("route", ["moderations", "responses/input_tokens"])
+def test_what_is_free_takes_nothing(route: str) -> None:
+    assert (asked(route).input_bound, asked(route).output_cap) == (0, 0)
+
+
+def test_a_compaction_is_bounded_by_the_longest_answers_there_are() -> None:
+    assert asked("responses/compact").output_cap == 128_000
+    assert not asked("responses/compact").unbounded_input
+    assert asked("responses/compact", previous_response_id="resp_1").unbounded_input
 
 
 JSON = st.recursive(

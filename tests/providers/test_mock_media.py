@@ -10,7 +10,8 @@ import orjson
 import pytest
 from openai.types import ImagesResponse, ModerationCreateResponse
 from openai.types.audio import Transcription, TranscriptionVerbose
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import CompactedResponse, Response, ResponseStreamEvent
+from openai.types.responses.input_token_count_response import InputTokenCountResponse
 from pydantic import TypeAdapter
 
 from app.providers.base import Counts, Sent, Target
@@ -55,6 +56,19 @@ def test_every_event_of_a_response_is_openais() -> None:
 def test_an_output_cap_of_a_response_is_kept() -> None:
     answer = Response.model_validate_json(answered(sent("responses", {"input": "hello", "max_output_tokens": 2})))
     assert (answer.output_text, answer.status) == ("Twelve c", "incomplete")
+
+
+def test_a_compaction_is_openais() -> None:
+    answer = CompactedResponse.model_validate_json(answered(sent("responses/compact", {"input": "hello"})))
+    assert [item.type for item in answer.output] == ["compaction"]
+    assert answer.usage.total_tokens == 3
+
+
+def test_a_response_has_the_tokens_that_were_counted_before() -> None:
+    counted = InputTokenCountResponse.model_validate_json(answered(sent("responses/input_tokens", {"input": "hello"})))
+    told = counts(sent("responses", {"input": "hello"}))
+    assert told is not None
+    assert told["input"] == counted.input_tokens
 
 
 def test_images_are_openais_and_are_pictures() -> None:

@@ -1,12 +1,12 @@
-"""Moderations are free by declaration."""
+"""Routes that are free by declaration."""
 
 from __future__ import annotations
 
 from app.providers.base import Sent, Target, Whole
-from app.providers.moderations import ModerationsFormat
+from app.providers.free import FreeFormat
 from app.providers.openai import Bearer
 
-FORMAT = ModerationsFormat(Bearer("https://api.openai.com/v1"), "moderations")
+FORMAT = FreeFormat(Bearer("https://api.openai.com/v1"), "moderations")
 SENT = Sent("moderations", b'{"model": "ours", "input": "x"}', {"model": "ours", "input": "x"})
 # API reference, "Create moderation": the example, shortened.
 ANSWER = b'{ "id": "modr-0d9740456c391e43c445bf0f010940c7", "model": "omni-moderation-latest", "results": [] }'

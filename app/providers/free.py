@@ -1,4 +1,4 @@
-"""OpenAI's moderations, which are free."""
+"""OpenAI's routes that cost nothing: moderations, and counting the tokens of a response."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from app.providers.openai_answers import parsed
 from app.providers.openai_routes import RouteFormat
 
 
-class ModerationsFormat(RouteFormat):
-    """moderations: there is no usage, and nothing is charged (guide "Moderation")."""
+class FreeFormat(RouteFormat):
+    """A route without usage, for which nothing is charged (guides "Moderation" and "Counting tokens")."""
 
     def whole(self, _sent: Sent, status: int, answer: bytes) -> Whole:
         """See `base.WireFormat`. Nothing was used."""

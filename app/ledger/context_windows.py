@@ -1,0 +1,19 @@
+"""How much a model can read at most."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from genai_prices.data_snapshot import get_snapshot
+
+WINDOW_OF_THE_UNKNOWN = 400_000
+
+
+@lru_cache(maxsize=10_000)
+def context_window(provider: str, model: str) -> int:
+    """The tokens of a model's context by genai-prices, whose names the provider goes by; 400,000 where nobody tells."""
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, provider, None)
+    except LookupError:
+        return WINDOW_OF_THE_UNKNOWN
+    return found.context_window or WINDOW_OF_THE_UNKNOWN
