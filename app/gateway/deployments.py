@@ -53,6 +53,7 @@ class StoredDeployments:
         """Opens no connection."""
         self._credentials = Credentials(settings)
         self._provider_keys = settings.provider_keys
+        self._default_price = settings.default_price
         self._ids_of_config = frozenset(deployment.id for deployment in settings.deployments)
 
     def all(self) -> list[Deployment]:
@@ -190,7 +191,7 @@ class StoredDeployments:
         entry = Section(_Strict("", self._provider_keys), "model_list", "", values)
         deployment = model_list.read(entry, {}, stored=True)
         assert deployment is not None  # noqa: S101 - an entry without a name or a model has been refused
-        return replace(deployment, stored=True)
+        return replace(deployment, stored=True, default_costs=self._default_price)
 
     def _deployment(self, row: StoredDeployment) -> Deployment:
         """The deployment of a row, which is `off` where it cannot be used."""
