@@ -38,8 +38,8 @@ class Deployment:
     `provider` is who is called ("openai", "azure", "mock"), `vendor` who is named before the model, for a mock as well;
     `price_provider` is whose prices count, by the names of genai-prices. `options` are pairs of name and value.
     `costs` are the prices that it states, `default_costs` those that count where no other is known. `off` says why it
-    cannot be used ("AZURE_API_KEY is not set"), or is None. A `stored`
-    one was added while the gateway runs; the others stand in config.yaml.
+    cannot be used ("AZURE_API_KEY is not set"), or is None. A `stored` one was added while the gateway runs; the others
+    stand in config.yaml.
     """
 
     id: str

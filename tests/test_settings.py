@@ -11,6 +11,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.model_list import Deployment
+from app.price_names import Place
 from app.settings import Settings, load
 
 MASTER_KEY = "sk-master-1234567890"
@@ -152,14 +153,14 @@ def test_a_price_may_stand_in_either_section(tmp_path: Path, place: str) -> None
     params, info = (f", {price}", "{}") if place == "params" else ("", f"{{{price}}}")
     found = deployment(tmp_path, f"model: gpt-4o, api_key: k{params}", info)
 
-    assert (found.input_cost_per_token, found.output_cost_per_token) == (Decimal("0.001"), Decimal("0.002"))
+    assert found.costs == ((Place("input"), Decimal("0.001")), (Place("output"), Decimal("0.002")))
 
 
 @pytest.mark.parametrize("written", ["1e-7", "1.0e-7", "0.0000001", '"0.0000001"'])
 def test_a_price_is_read_exactly_however_it_is_written(tmp_path: Path, written: str) -> None:
     found = deployment(tmp_path, f"model: gpt-4o, api_key: k, cache_read_input_token_cost: {written}")
 
-    assert found.cache_read_input_token_cost == Decimal("0.0000001")
+    assert found.costs == ((Place("cache_read"), Decimal("0.0000001")),)
 
 
 def test_everything_a_deployment_can_say_is_read(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from app import model_list
+from app import model_list, price_names
 from app.access import policy
 from app.config_file import OURS, Notes, Section, is_address, referred
 from app.errors import BadRequest, Conflict, NotFound, UnknownField
@@ -214,7 +214,11 @@ class StoredDeployments:
 
 def _stated(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept: null is the same as nothing, and LiteLLM's names only pass where they say nothing."""
-    return {name: value for name, value in values.items() if name in OURS[kind] and value is not None}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and (name in OURS[kind] or price_names.meaning(name) is not None)
+    }
 
 
 def _check_strings(path: str, value: object) -> None:

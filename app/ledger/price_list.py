@@ -207,7 +207,8 @@ def _price(sources: _Sources, source: str) -> Price | None:
     needed = TOKENS if not sources.listed else ("input",)
     if not all(kind in known for kind in needed) and not any(kind in known for kind in PIECES):
         return None
-    starts = {tier.start for price in sources.listed.values() if isinstance(price, TieredPrices) for tier in price.tiers}
+    raised = (price.tiers for price in sources.listed.values() if isinstance(price, TieredPrices))
+    starts = {tier.start for tiers in raised for tier in tiers}
     starts |= {place.above for place in sources.stated if place.above and place.tier in ("", sources.tier)}
     has_tokens = any(kind in known for kind in TOKENS)
     return Price(

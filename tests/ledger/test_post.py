@@ -16,7 +16,9 @@ from app.ledger.pricing import Price, Rates
 from app.models import Balance, LedgerRow
 
 # One dollar-nano for an input token, two for an output token.
-PRICE = Price(Rates(10**6, 2 * 10**6, 10**6, 10**6, 10**6, 2 * 10**6, 10**6, 2 * 10**6), "test").to_wire()
+PRICE = Price(
+    Rates.from_wire([10**6, 2 * 10**6, 10**6, 10**6, 10**6, 2 * 10**6, 10**6, 2 * 10**6]), "test"
+).to_wire()
 
 
 @pytest.fixture(autouse=True)
