@@ -28,8 +28,10 @@ KINDS = {dict: "a mapping", list: "a list", str: "a string", bool: "true or fals
 _OURS = {
     "config": "model_list general_settings router_settings litellm_settings",
     "model_list": "model_name litellm_params model_info",
-    "litellm_params": "model api_base api_key api_version mock_response timeout",
-    "model_info": "id base_model mode access_groups max_input_tokens max_output_tokens",
+    "litellm_params": "model api_base api_key api_version mock_response timeout input_cost_per_token"
+    " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
+    "model_info": "id base_model mode access_groups max_input_tokens max_output_tokens input_cost_per_token"
+    " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "unpriced": "",
     "general_settings": "master_key database_url unpriced abandoned on_disconnect budget_wait max_request_size_mb"
     " maximum_spend_logs_retention_period expired_keys_retention gateway_limits global_max_parallel_requests"
@@ -82,10 +84,10 @@ _LITELLM = {
     " disable_add_user_agent_to_request_tags public_model_groups priority_reservation",
 }
 
-# Where prices may stand. Their names can have endings, see price_names.
+# Where prices may stand, by more names than are listed above, see price_names.
 PRICED = ("litellm_params", "model_info", "unpriced")
 
-OURS = {kind: names.split() + (list(price_names.NAMES) if kind in PRICED else []) for kind, names in _OURS.items()}
+OURS = {kind: names.split() for kind, names in _OURS.items()}
 OURS["litellm_params"] += OPTIONS
 LITELLM = {kind: names.split() for kind, names in _LITELLM.items()}
 
@@ -367,7 +369,8 @@ def _number(value: object) -> Decimal | None:
 
 def _nearest(name: str, kind: str) -> str:
     """Where an unknown name probably belongs."""
-    if near := difflib.get_close_matches(name, OURS[kind] + LITELLM[kind], n=1):
+    prices = price_names.NAMES if kind in PRICED else ()
+    if near := difflib.get_close_matches(name, [*OURS[kind], *LITELLM[kind], *prices], n=1):
         return f"did you mean {near[0]}?"
     if homes := [other for other, names in OURS.items() if name in names]:
         return f"it belongs in {homes[0]}"

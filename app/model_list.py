@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 LONGEST_ID = 64
 MOST_TOKENS = 1_000_000_000
-# The prices that are part of an id that an entry does not give itself; others may change and leave the id as it is.
-IN_IDS = frozenset(
-    {
-        *("input_cost_per_token", "output_cost_per_token"),
-        *("cache_read_input_token_cost", "cache_creation_input_token_cost"),
-    }
-)
 
 # The parameters that are encrypted at rest and never shown.
 SECRETS = ("api_key", *SECRET_OPTIONS)
@@ -185,9 +178,7 @@ def _identity(entry: Section, params: Section, info: Section, ids: dict[str, str
     said = {
         name: value
         for name, value in params.values.items()
-        if name in config_file.OURS["litellm_params"]
-        and (not params.is_price(name) or name in IN_IDS)
-        and (name not in SECRETS or config_file.referred(value))
+        if name in config_file.OURS["litellm_params"] and (name not in SECRETS or config_file.referred(value))
     }
     text = json.dumps([entry.values.get("model_name"), said], sort_keys=True, default=str)
     # Entries that differ in their secrets only (two accounts of one provider) are told apart by their order.

@@ -41,6 +41,8 @@ TOKENS = ("input", "output")
 ZERO = Decimal(0)
 # What a model can be paid by that is not paid by its tokens.
 PIECES = ("images", "audio_ms", "characters", "requests", "pages")
+# The kinds of them, and searches in the web, that the list has prices of.
+NO_TOKENS = ("web_searches", "audio_ms", "characters", "pages")
 # What is paid by tokens where it has no price of its own.
 BY_TOKENS = ("images", "audio_ms", "characters", "pages")
 # Above what vendors document for one image of the largest size and quality (OpenAI's "Image generation" guide: 6,240).
@@ -169,18 +171,26 @@ def _ratios(standard: Listed, listed: Listed) -> Iterator[Decimal]:
             yield _at_size(price, 0) / usual
 
 
-@cache
 def _dearest_piece(kind: str, provider: str) -> Decimal:
     """The dearest price that the list has for a kind that is no token: at that provider, else anywhere."""
-    at, names, per = datetime.now(tz=UTC), *LISTED_AS[kind]
-    found: dict[str, Decimal] = {}
-    for listing, info in _all_models():
-        prices = info.get_prices(at)
-        for price in (getattr(prices, name) for name in names):
-            if price is not None:
-                for place in ("", listing.id):
-                    found[place] = max(found.get(place, ZERO), _at_size(price, 0) / per)
+    found = _dearest_pieces()[kind]
     return found.get(provider, found.get("", ZERO))
+
+
+@cache
+def _dearest_pieces() -> dict[str, dict[str, Decimal]]:
+    """By kind that is no token, and by provider ("": all of them): the dearest price that the list has."""
+    at = datetime.now(tz=UTC)
+    found: dict[str, dict[str, Decimal]] = {kind: {} for kind in NO_TOKENS}
+    for provider, info in _all_models():
+        prices = info.get_prices(at)
+        for kind, dearest in found.items():
+            names, per = LISTED_AS[kind]
+            for price in (getattr(prices, name) for name in names):
+                if price is not None:
+                    for place in ("", provider.id):
+                        dearest[place] = max(dearest.get(place, ZERO), _at_size(price, 0) / per)
+    return found
 
 
 def _all_models() -> Iterator[tuple[Provider, ModelInfo]]:
@@ -263,7 +273,7 @@ def _complete(known: Dollars, provider: str) -> Rates:
         "image_output": output,
         "images": MOST_TOKENS_OF_AN_IMAGE * max(output, known.get("image_output", output)),
     }
-    pieces = {kind: _dearest_piece(kind, provider) for kind in ("web_searches", "audio_ms", "characters", "pages")}
+    pieces = {kind: _dearest_piece(kind, provider) for kind in NO_TOKENS}
     if not any(kind in known for kind in TOKENS):
         pieces |= dict.fromkeys(BY_TOKENS, ZERO)
     dollars |= pieces | {"requests": ZERO} | known

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-import pytest
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Provider, TieredPrices
 from genai_prices.types import Usage as ListUsage
@@ -20,7 +19,11 @@ from app.ledger.pricing import CHEAP_TIERS, DEAR_TIERS, cost
 from app.ledger.usage import Usage
 
 # On both sides of a date from which on, and of hours in which, prices of the list are others.
-MOMENTS = [datetime(2026, 11, 20, 12, tzinfo=UTC), datetime(2026, 9, 1, 2, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)]
+MOMENTS = [
+    datetime(2026, 11, 20, 12, tzinfo=UTC),
+    datetime(2026, 9, 1, 2, tzinfo=UTC),
+    datetime(2027, 2, 1, tzinfo=UTC),
+]
 # What the list chooses a tier's price by.
 CONTEXT = ("service_tier", "speed", "processing")
 TIERS = ("", *CHEAP_TIERS, *DEAR_TIERS)
@@ -71,9 +74,11 @@ MODELS = models()
 
 
 def amounts(info: ModelInfo, at: datetime, draw: Any) -> dict[str, int]:
-    """Amounts of the kinds that a model has prices of, in a usage that can be; `draw(least, most)` is a whole number."""
+    """Amounts of the kinds that a model has prices of; `draw(least, most)` is a whole number."""
     prices = info.get_prices(at)
-    priced = {kind for kind, (names, _) in LISTED_AS.items() if any(getattr(prices, name) is not None for name in names)}
+    priced = {
+        kind for kind, (names, _) in LISTED_AS.items() if any(getattr(prices, name) is not None for name in names)
+    }
     size = draw(0, 2)
     drawn = {kind: draw(0, (50, 300_000, 10**7)[size]) for kind in priced & THERE.keys()}
     drawn |= {kind: draw(SHORTEST_AUDIO_MS, 10**8) for kind in priced & {"audio_ms"}}
