@@ -17,6 +17,7 @@ from app.limits.admission import Balance
 from app.model_list import Deployment
 from app.price_names import Stated
 from app.queue import BUDGETS, send
+from app.vendors import VENDORS
 
 
 def run(deployments: Iterable[Deployment], default: Stated, wanted: Filter, *, dry_run: bool) -> Iterator[Page]:
@@ -60,6 +61,8 @@ def prices(deployments: Iterable[Deployment], default: Stated) -> Callable[[Row]
             return at(replace(deployment, model=row["model"]), moment)
         if row["provider"] == "mock" or same:
             return None
-        return price_for(row["provider"], row["model"], default=default, at=moment)
+        vendor = VENDORS.get(row["provider"])
+        lister = row["provider"] if vendor is None else vendor.prices
+        return price_for(lister, row["model"], default=default, at=moment)
 
     return of_row

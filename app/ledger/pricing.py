@@ -169,20 +169,20 @@ def estimate(
 ) -> int:
     """Nano-dollars that no call of at most so many tokens can pass, whatever kinds they turn out to be.
 
-    `others` bounds what is no token; its tokens do not count. `tier` is the service tier that is asked for, by the
-    provider's word.
+    `others` bounds what is no token; its tokens do not count. Where output is bounded, what is paid by tokens is part
+    of that. `tier` is the service tier that is asked for, by the provider's word.
     """
     served = price.in_tier(tier)
-    femto = _bound(served.base, input_bound, output_bound, others)
+    free = served.by_tokens if output_bound else ()
+    femto = _bound(served.base, input_bound, output_bound, others, free)
     for start, rates in served.tiers:
         if input_bound > start:
-            femto = max(femto, _bound(rates, input_bound, output_bound, others))
+            femto = max(femto, _bound(rates, input_bound, output_bound, others, free))
     return -(-femto // FEMTO_PER_NANO)
 
 
-def _bound(rates: Rates, input_bound: int, output_bound: int, others: Usage) -> int:
+def _bound(rates: Rates, input_bound: int, output_bound: int, others: Usage, free: Sequence[str]) -> int:
     femto = input_bound * rates.dearest_input() + output_bound * rates.dearest_output()
     if others is ONE_REQUEST:
         return femto + rates.requests
-    # What tokens pay for may come without any.
-    return femto + others.requests * rates.requests + _pieces(rates, others, ())
+    return femto + others.requests * rates.requests + _pieces(rates, others, free)

@@ -47,7 +47,9 @@ def test_no_usage_within_its_bounds_costs_more_than_its_estimate(
 ) -> None:
     price, usage = known(*which), Usage.from_counts(counts)
     others = Usage.from_counts({kind: count + more for kind, count in counts.items()})
-    assert cost(price.in_tier(tier), usage) <= estimate(price, usage.input + more, usage.output + more, others, tier)
+    # A call whose output is bounded is one that has tokens, and they pay for what has no price of its own.
+    output = usage.output + more if usage.input or usage.output else 0
+    assert cost(price.in_tier(tier), usage) <= estimate(price, usage.input + more, output, others, tier)
 
 
 def test_a_plain_models_estimate_is_the_cost_of_its_bounds() -> None:
@@ -68,6 +70,11 @@ def test_an_estimate_bounds_images_that_are_paid_by_tokens() -> None:
     price = known("openai", "gpt-image-1")
     high = Usage(0, 6_240, image_output=6_240, images=1)
     assert cost(price, high) <= estimate(price, 0, 0, Usage(0, 0, images=1))
+
+
+def test_images_whose_tokens_are_bounded_are_not_bounded_twice() -> None:
+    price = known("openai", "gpt-image-1")
+    assert estimate(price, 0, 408, Usage(0, 0, images=1)) == 408 * 40_000
 
 
 def test_a_cost_is_rounded_up_once_at_the_end() -> None:
