@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from app import price_names
 from app.vendors import OPTIONS
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _OURS = {
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "model_info": "id base_model mode access_groups max_input_tokens max_output_tokens input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
+    "unpriced": "",
     "general_settings": "master_key database_url unpriced abandoned on_disconnect budget_wait max_request_size_mb"
     " maximum_spend_logs_retention_period expired_keys_retention gateway_limits global_max_parallel_requests"
     " user_header_name create_customers week_start webhook_url webhook_secret alert_thresholds",
@@ -48,10 +50,11 @@ _LITELLM = {
     " default_vertex_config",
     "model_list": "",
     "litellm_params": "organization rpm tpm max_parallel_requests stream_timeout max_retries weight order tags"
-    " input_cost_per_second output_cost_per_second cooldown_time max_budget budget_duration use_in_pass_through"
+    " cooldown_time max_budget budget_duration use_in_pass_through"
     " extra_headers drop_params max_tokens temperature",
     "model_info": "supported_environments health_check_model health_check_timeout max_tokens"
-    " input_cost_per_second output_cost_per_second litellm_provider supports_function_calling supports_vision",
+    " litellm_provider supports_function_calling supports_vision search_context_cost_per_query",
+    "unpriced": "",
     "general_settings": "database_connection_pool_limit database_connection_timeout database_socket_timeout"
     " store_model_in_db proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time proxy_batch_write_at"
     " use_redis_transaction_buffer coordination_redis fail_closed_budget_enforcement"
@@ -80,6 +83,9 @@ _LITELLM = {
     " redact_user_api_key_info json_logs set_verbose forward_traceparent_to_llm_provider extra_spend_tag_headers"
     " disable_add_user_agent_to_request_tags public_model_groups priority_reservation",
 }
+
+# Where prices may stand, by more names than are listed above, see price_names.
+PRICED = ("litellm_params", "model_info", "unpriced")
 
 OURS = {kind: names.split() for kind, names in _OURS.items()}
 OURS["litellm_params"] += OPTIONS
@@ -133,8 +139,26 @@ class Section:
         for name in self.values:
             if name in LITELLM[self.kind]:
                 self.notes.without_effect(self.at(name), self.values[name])
-            elif name not in OURS[self.kind]:
+            elif name not in OURS[self.kind] and not self.is_price(name):
                 self.notes.unknown(self.at(name), _nearest(str(name), self.kind))
+
+    def is_price(self, name: object) -> bool:
+        """Tell whether a name is that of a price, where prices may stand."""
+        return self.kind in PRICED and price_names.meaning(str(name)) is not None
+
+    def prices(self) -> dict[price_names.Place, tuple[str, Decimal]]:
+        """Read all prices: by what they are for, the path and the dollars for one. None is stated twice."""
+        found: dict[price_names.Place, tuple[str, Decimal]] = {}
+        for name in self.values:
+            meaning = price_names.meaning(str(name))
+            if meaning is None:
+                continue
+            dollars = self.number(name, meaning.expected, least=0, most=meaning.most)
+            if dollars is not None:
+                earlier, _ = found.setdefault(meaning.place, (self.at(name), dollars * meaning.factor))
+                if earlier != self.at(name):
+                    self.notes.problem(self.at(name), f"stands in {earlier} too, expected one of them")
+        return found
 
     def at(self, name: object) -> str:
         """Give the path of one of its values."""
@@ -345,7 +369,8 @@ def _number(value: object) -> Decimal | None:
 
 def _nearest(name: str, kind: str) -> str:
     """Where an unknown name probably belongs."""
-    if near := difflib.get_close_matches(name, OURS[kind] + LITELLM[kind], n=1):
+    prices = price_names.NAMES if kind in PRICED else ()
+    if near := difflib.get_close_matches(name, [*OURS[kind], *LITELLM[kind], *prices], n=1):
         return f"did you mean {near[0]}?"
     if homes := [other for other, names in OURS.items() if name in names]:
         return f"it belongs in {homes[0]}"

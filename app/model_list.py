@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import config_file
 from app.config_file import Section, is_address
+from app.price_names import Stated
 from app.vendors import OPTIONS, SECRET_OPTIONS, VENDORS, Option, Vendor
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 
 LONGEST_ID = 64
 MOST_TOKENS = 1_000_000_000
-COSTS = [name for name in config_file.OURS["litellm_params"] if "_cost" in name]
-
-# No model costs a hundredth of this; a price per million tokens, put in by mistake, is nearly always above it.
-DEAREST_TOKEN = Decimal("0.01")
 
 # The parameters that are encrypted at rest and never shown.
 SECRETS = ("api_key", *SECRET_OPTIONS)
@@ -33,8 +30,9 @@ class Deployment:
 
     `provider` is who is called ("openai", "azure", "mock"), `vendor` who is named before the model, for a mock as well;
     `price_provider` is whose prices count, by the names of genai-prices. `options` are pairs of name and value.
-    Costs are dollars per token. `off` says why it cannot be used ("AZURE_API_KEY is not set"), or is None. A `stored`
-    one was added while the gateway runs; the others stand in config.yaml.
+    `costs` are the prices that it states, `default_costs` those that count where no other is known. `off` says why it
+    cannot be used ("AZURE_API_KEY is not set"), or is None. A `stored` one was added while the gateway runs; the others
+    stand in config.yaml.
     """
 
     id: str
@@ -54,10 +52,8 @@ class Deployment:
     access_groups: tuple[str, ...] = ()
     max_input_tokens: int | None = None
     max_output_tokens: int | None = None
-    input_cost_per_token: Decimal | None = None
-    output_cost_per_token: Decimal | None = None
-    cache_read_input_token_cost: Decimal | None = None
-    cache_creation_input_token_cost: Decimal | None = None
+    costs: Stated = ()
+    default_costs: Stated = ()
     off: str | None = None
     stored: bool = False
 
@@ -79,7 +75,7 @@ def read(entry: Section, ids: dict[str, str], *, stored: bool = False) -> Deploy
         "max_input_tokens": info.whole("max_input_tokens", least=1, most=MOST_TOKENS),
         "max_output_tokens": info.whole("max_output_tokens", least=1, most=MOST_TOKENS),
     }
-    rest |= _costs(params, info)
+    rest["costs"] = _costs(params, info)
     # A mock calls nobody, so it works where the variables of its address and key are not set.
     rest |= {} if mock_response is not None else _api(params, VENDORS[named], stored=stored)
     if model_name is None or model is None:
@@ -162,14 +158,13 @@ def _given(params: Section, option: Option, expected: str, *, by_default: bool) 
     return value
 
 
-def _costs(params: Section, info: Section) -> dict[str, Decimal | None]:
-    """Read dollars per token. They may stand in either section; litellm_params win."""
-    expected = f"dollars per token, from 0 to {DEAREST_TOKEN}; is this per million?"
-    found: dict[str, Decimal | None] = dict.fromkeys(COSTS)
-    for section, kind in itertools.product((info, params), COSTS):
-        if (cost := section.number(kind, expected, least=0, most=DEAREST_TOKEN)) is not None:
-            found[kind] = cost
-    return found
+def _costs(params: Section, info: Section) -> Stated:
+    """Read prices. They may stand in either section; under the same name litellm_params win."""
+    found, lost = params.prices(), info.prices()
+    for place, (path, _) in lost.items():
+        if place in found and found[place][0].rpartition(".")[2] != path.rpartition(".")[2]:
+            info.notes.problem(path, f"stands in {found[place][0]} too, expected one of them")
+    return tuple((place, dollars) for place, (_, dollars) in sorted((lost | found).items()))
 
 
 def _identity(entry: Section, params: Section, info: Section, ids: dict[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from app import config_file, durations, model_list, money
 from app.config_file import Notes, Section, is_address
 from app.errors import SettingsError
 from app.model_list import Deployment
+from app.price_names import Place, Stated
 from app.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ RETENTION = "maximum_spend_logs_retention_period"
 # A row is what keeps its call from being booked again, so none goes while the call's event may still be on its way.
 SHORTEST_RETENTION = 86_400
 
+UNPRICED = ("refuse", "allow")
 CHOICES = {
-    "unpriced": ("refuse", "allow"),
     "abandoned": ("held", "free"),
     "on_disconnect": ("cancel", "drain"),
 }
@@ -72,6 +73,7 @@ class Settings:
 
     `on_disconnect` says what becomes of a call whose client has left: the provider is let go at once ("cancel"), or its
     answer is read to the end for its usage ("drain").
+    `default_price` is that of models that have no other; without it `unpriced` says what becomes of calls on them.
     `abandoned` says what a call of a dead process costs: what it held ("held"), or nothing ("free"). Ledger rows older
     than `ledger_retention` are deleted, and keys that have expired for longer than `expired_keys_retention`; None:
     never. `timezone` and `week_start` are those of budgets that state none.
@@ -89,6 +91,7 @@ class Settings:
     provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     deployments: tuple[Deployment, ...] = ()
     unpriced: str = "refuse"
+    default_price: Stated = ()
     abandoned: str = "held"
     on_disconnect: str = "cancel"
     ledger_retention: int | None = 90 * 86_400
@@ -119,8 +122,10 @@ def load(environ: Mapping[str, str], directory: Path) -> Settings:
     directory = directory.absolute()
     notes = Notes(environ.get("TOLLGATE_CONFIG") or "config.yaml", environ)
     config = _config(directory, notes)
-    deployments = _deployments(config, notes)
+    stated = _deployments(config, notes)
     litellm, general = config.section("litellm_settings"), config.section("general_settings")
+    default_price = _default_price(general)
+    deployments = tuple(replace(one, default_costs=default_price) for one in stated)
     changed = _general(general, config.section("router_settings"))
     changed["gateway_limits"] = _gateway_limits(general, litellm)
     changed |= _customers(general, litellm)
@@ -133,7 +138,7 @@ def load(environ: Mapping[str, str], directory: Path) -> Settings:
         notes.problem(path, f"{variable} is not set in the environment")
     if notes.problems:
         raise SettingsError(notes.problems)
-    return Settings(deployments=deployments, warnings=notes.all_warnings(), **changed)
+    return Settings(deployments=deployments, default_price=default_price, warnings=notes.all_warnings(), **changed)
 
 
 def _config(directory: Path, notes: Notes) -> Section:
@@ -159,9 +164,24 @@ def _deployments(config: Section, notes: Notes) -> tuple[Deployment, ...]:
     return tuple(found)
 
 
+def _default_price(general: Section) -> Stated:
+    """Read the price of models that have none, in words of config.yaml's prices; () where `unpriced` is a word."""
+    if not isinstance(general.values.get("unpriced"), dict):
+        return ()
+    section = general.section("unpriced")
+    found = section.prices()
+    for kind in ("input", "output"):
+        if Place(kind) not in found:
+            general.notes.problem(section.path, f"has no {kind} price, expected {kind}_price_per_million")
+    return tuple((place, dollars) for place, (_, dollars) in sorted(found.items()))
+
+
 def _general(general: Section, router: Section) -> dict[str, Any]:
     """Read what differs from the defaults."""
     found: dict[str, Any] = {}
+    # It may be a price too, which is in the deployments.
+    if not isinstance(general.values.get("unpriced"), dict) and (word := general.choice("unpriced", *UNPRICED)):
+        found["unpriced"] = word
     for name, choices in CHOICES.items():
         if (choice := general.choice(name, *choices)) is not None:
             found[name] = choice

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from flask import Flask
 from app import books, create_app
 from app.extensions import redis
 from app.limits.meters import budget_key
+from app.price_names import Place
 from app.settings import Settings
 from tests.ledger.test_post import book, event
 from tests.people import Someone
+from worker.settle import settle_batch
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,50 @@ def test_a_part_that_does_not_answer_is_named(make_settings: Callable[..., Setti
     settings = replace(make_settings(), redis_url="redis://127.0.0.1:1/0")
     done = create_app(settings).test_cli_runner().invoke(args=["reconcile"])
     assert (done.exit_code, done.output) == (1, "Error: Redis does not answer. Try again.\n")
+
+
+# --- reprice
+
+
+def test_calls_are_priced_again_and_the_books_agree(gateway_app: Flask, make_app: Callable[..., Flask]) -> None:
+    Someone(gateway_app, max_budget=1, budget_duration="30d").call()
+    with gateway_app.app_context():
+        settle_batch(0)
+    (mock,) = [one for one in gateway_app.extensions["tollgate"].settings.deployments if one.mock_response]
+    costs = ((Place("input"), Decimal("0.001")), (Place("output"), Decimal(0)))
+    later = make_app(deployments=(replace(mock, costs=costs),))
+    dry, done, again = (
+        later.test_cli_runner().invoke(args=["reprice", *more]).output.splitlines() for more in (["--dry-run"], [], [])
+    )
+    assert dry == done
+    assert done[0].split() == ["provider", "model", "name", "calls", "old", "new", "difference"]
+    assert done[1].split()[:4] == ["mock", "gpt-4o", "mock-gpt-4o", "1"]
+    assert done[-1] == "1 calls looked at, 0 of them without a known price"
+    assert again[1].split() == ["total", "0", "$0.00", "$0.00", "$0.00"]
+    found = later.test_cli_runner().invoke(args=["reconcile"])
+    assert found.output == "events that wait to be settled: 0\n0 differences\n"
+
+
+def test_redis_is_told_of_calls_that_are_priced_again(gateway_app: Flask, make_app: Callable[..., Flask]) -> None:
+    Someone(gateway_app, max_budget=1).call()
+    with gateway_app.app_context():
+        settle_batch(0)
+        before = int(redis.client.hget(budget_key("user:ada", 0), "spend") or 0)
+    (mock,) = [one for one in gateway_app.extensions["tollgate"].settings.deployments if one.mock_response]
+    doubled = tuple((Place(kind), Decimal(dollars)) for kind, dollars in (("input", "0.000005"), ("output", "0.00002")))
+    later = make_app(deployments=(replace(mock, costs=doubled),))
+    assert later.test_cli_runner().invoke(args=["reprice"]).exit_code == 0
+    assert int(redis.client.hget(budget_key("user:ada", 0), "spend") or 0) == 2 * before
+
+
+def test_an_unknown_provider_has_nothing_to_price_again(gateway_app: Flask) -> None:
+    done = gateway_app.test_cli_runner().invoke(
+        args=["reprice", "--provider", "nobody", "--from", "2026-01-01", "--to", "2026-01-02", "--model", "m"]
+    )
+    assert (done.exit_code, done.output.splitlines()[-1]) == (
+        0,
+        "0 calls looked at, 0 of them without a known price",
+    )
 
 
 # --- encrypt-credentials

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from app import config_file, create_app, errors, meter_names, settings
+from app import config_file, create_app, errors, meter_names, price_names, settings
 from app.access import rights
 from tests.services.settings import settings_for
 from worker.webhooks import signed
@@ -85,6 +85,10 @@ def test_every_deployment_of_the_config_by_example_is_usable(loaded: tuple[setti
 def test_every_key_of_config_yaml_is_in_the_example(kind: str) -> None:
     written = set(re.findall(r"^[ #-]*(\w+):", blocks("yaml")[0], flags=re.MULTILINE))
     assert set(config_file.OURS[kind]) - written == set()
+
+
+def test_every_name_of_a_price_is_in_the_table() -> None:
+    assert [name for name in price_names.NAMES if f"`{name}`" not in README] == []
 
 
 def test_every_variable_that_the_settings_read_is_named(loaded: tuple[settings.Settings, Recorder]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from app.errors import SettingsError
 from app.model_list import Deployment
+from app.price_names import Place
 from app.settings import Settings, load
 
 MASTER_KEY = "sk-master-1234567890"
@@ -152,14 +153,90 @@ def test_a_price_may_stand_in_either_section(tmp_path: Path, place: str) -> None
     params, info = (f", {price}", "{}") if place == "params" else ("", f"{{{price}}}")
     found = deployment(tmp_path, f"model: gpt-4o, api_key: k{params}", info)
 
-    assert (found.input_cost_per_token, found.output_cost_per_token) == (Decimal("0.001"), Decimal("0.002"))
+    assert found.costs == ((Place("input"), Decimal("0.001")), (Place("output"), Decimal("0.002")))
 
 
 @pytest.mark.parametrize("written", ["1e-7", "1.0e-7", "0.0000001", '"0.0000001"'])
 def test_a_price_is_read_exactly_however_it_is_written(tmp_path: Path, written: str) -> None:
     found = deployment(tmp_path, f"model: gpt-4o, api_key: k, cache_read_input_token_cost: {written}")
 
-    assert found.cache_read_input_token_cost == Decimal("0.0000001")
+    assert found.costs == ((Place("cache_read"), Decimal("0.0000001")),)
+
+
+@pytest.mark.parametrize(
+    ("written", "place", "dollars"),
+    [
+        ("input_price_per_million: 2.5", Place("input"), "0.0000025"),
+        ("output_price_per_million_above_200k_flex: 2.5", Place("output", "flex", 200_000), "0.0000025"),
+        ("input_cost_per_token_above_200k_tokens: 2e-6", Place("input", "", 200_000), "0.000002"),
+        ("output_cost_per_image: 0.04", Place("images"), "0.04"),
+        ("input_cost_per_second: 0.0001", Place("audio_ms"), "0.36"),
+        ("price_per_audio_minute: 0.006", Place("audio_ms"), "0.36"),
+    ],
+)
+def test_prices_have_names_of_litellms_and_of_our_own(tmp_path: Path, written: str, place: Place, dollars: str) -> None:
+    assert deployment(tmp_path, f"model: gpt-4o, api_key: k, {written}").costs == ((place, Decimal(dollars)),)
+
+
+def test_a_price_in_litellm_params_goes_before_the_same_in_model_info(tmp_path: Path) -> None:
+    found = deployment(
+        tmp_path, "model: gpt-4o, api_key: k, input_price_per_million: 1", "{input_price_per_million: 2}"
+    )
+    assert found.costs == ((Place("input"), Decimal("0.000001")),)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_price_under_two_names_is_refused_with_both(tmp_path: Path, apart: bool) -> None:  # noqa: FBT001
+    ours, theirs = "input_price_per_million: 1", "input_cost_per_token: 0.000001"
+    params = f"model: gpt-4o, api_key: k, {theirs}" + ("" if apart else f", {ours}")
+    with pytest.raises(SettingsError) as problems:
+        deployment(tmp_path, params, f"{{{ours}}}" if apart else "{}")
+    section = "model_info" if apart else "litellm_params"
+    path, other = (
+        f"model_list[0].{section}.input_price_per_million",
+        "model_list[0].litellm_params.input_cost_per_token",
+    )
+    assert problems.value.problems == [f"config.yaml: {path}: stands in {other} too, expected one of them"]
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("input_price_per_million: 10001", "got 10001, expected dollars per million, from 0 to 10000"),
+        ("price_per_image: 101", "got 101, expected dollars, from 0 to 100.00"),
+        ("input_prize_per_million: 1", "unknown name, did you mean input_price_per_million?"),
+        ("input_cost_per_token_someday: 1", "unknown name, did you mean input_cost_per_token?"),
+    ],
+)
+def test_a_price_that_cannot_be_is_refused(tmp_path: Path, written: str, problem: str) -> None:
+    with pytest.raises(SettingsError) as problems:
+        deployment(tmp_path, f"model: gpt-4o, api_key: k, {written}")
+    name = written.partition(":")[0]
+    assert problems.value.problems == [f"config.yaml: model_list[0].litellm_params.{name}: {problem}"]
+
+
+def test_a_changed_price_leaves_the_id_as_it_is(tmp_path: Path) -> None:
+    ids = {deployment(tmp_path, f"model: gpt-4o, api_key: k, input_price_per_million: {price}").id for price in (1, 2)}
+    assert len(ids) == 1
+
+
+# --- models without a price
+
+
+def test_models_without_a_price_can_have_one(tmp_path: Path) -> None:
+    price = "{input_price_per_million: 5, output_price_per_million: 15}"
+    found = loaded(tmp_path, f"{ONE_MODEL}\ngeneral_settings: {{unpriced: {price}}}\n")
+    assert found.default_price == ((Place("input"), Decimal("0.000005")), (Place("output"), Decimal("0.000015")))
+    assert found.deployments[0].default_costs == found.default_price
+    assert found.unpriced == "refuse"
+
+
+def test_a_default_price_is_one_of_input_and_output(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as problems:
+        loaded(tmp_path, "general_settings: {unpriced: {input_price_per_million: 5}}\n")
+    assert problems.value.problems == [
+        "config.yaml: general_settings.unpriced: has no output price, expected output_price_per_million"
+    ]
 
 
 def test_everything_a_deployment_can_say_is_read(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ class CalculationSchema(Schema):
     model = Text(metadata=says(MODEL + " Without it: that of `completion_response`."))
     messages = fields.List(fields.Dict(), metadata=says("The conversation so far: what it costs as input is given."))
     completion_response = fields.Dict(
-        metadata=says("An answer in OpenAI's form: what its `usage` costs is given, input and output.")
+        metadata=says(
+            "An answer in OpenAI's form: what its `usage` costs in its `service_tier` is given, input and output."
+        )
     )
 
 
@@ -122,18 +124,18 @@ def calculate(given: dict[str, Any]) -> dict[str, Any]:
 
     A virtual key can ask about the models that it may use.
     """
-    answered = given.get("completion_response")
+    answered, tier = given.get("completion_response"), None
     named = given.get("model") or (answered or {}).get("model")
     if not isinstance(named, str) or not named:
         raise BadRequest("`model` is needed.", param="model")
     if answered is not None:
-        usage = _usage(answered)
+        usage, tier = _usage(answered), answered.get("service_tier")
     elif "messages" in given:
-        usage = Usage(quotes.tokens({"messages": given["messages"]}), 0)
+        usage = Usage(quotes.tokens({"messages": given["messages"]}), 0, requests=1)
     else:
         raise BadRequest("`messages` or `completion_response` is needed.", param="messages")
     model = quotes.allowed(gateway().models.listed(), virtual_key(), named)
-    return {"cost": quotes.quote(quotes.offers(gateway().models.listed(), model), named, usage).cost}
+    return {"cost": quotes.quote(quotes.offers(gateway().models.listed(), model), named, usage, _word(tier)).cost}
 
 
 @blueprint.route("/cost/estimate", methods=["POST"])
@@ -151,11 +153,11 @@ def estimate(given: dict[str, Any]) -> dict[str, Any]:
     A virtual key can ask about the models that it may use.
     """
     model = quotes.allowed(gateway().models.listed(), virtual_key(), given["model"])
-    usage = Usage(given["input_tokens"], given["output_tokens"])
+    usage = Usage(given["input_tokens"], given["output_tokens"], requests=1)
     quote = quotes.quote(quotes.offers(gateway().models.listed(), model), given["model"], usage)
     rates = quote.price.rates(usage.input)
     # A call is rounded up once, as in the ledger; its parts add up to it.
-    of_input = min(quote.cost, quotes.quote([quote.offer], model, Usage(usage.input, 0)).cost)
+    of_input = min(quote.cost, quotes.quote([quote.offer], model, Usage(usage.input, 0, requests=1)).cost)
     each = {"cost": quote.cost, "input_cost": of_input, "output_cost": quote.cost - of_input}
     shown: dict[str, Any] = {f"{name}_per_request": amount for name, amount in each.items()}
     for often, number in (("daily", "num_requests_per_day"), ("monthly", "num_requests_per_month")):
@@ -197,12 +199,16 @@ def count(_query: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _word(tier: object) -> str | None:
+    return tier if isinstance(tier, str) else None
+
+
 def _usage(answered: dict[str, Any]) -> Usage:
     """The usage that an answer tells. Raises BadRequest where it tells none, or one that cannot be."""
     counts = usage_counts(answered.get("usage"))
     try:
         if counts is not None:
-            return Usage.from_counts(counts)
+            return Usage.from_counts({"requests": 1} | counts)
     except ValueError as error:
         raise BadRequest(f"`usage`: {error}", param="completion_response") from error
     raise BadRequest("`completion_response` tells no usage.", param="completion_response")

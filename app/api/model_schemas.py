@@ -9,12 +9,14 @@ from app.api.base import Schema
 from app.api.fields import Count, Metadata, Text
 from app.api.schemas import PageSchema, says
 from app.config_file import OURS
+from app.price_names import NAMES
 
 MOST_PER_PAGE = 100
 PARAMS = "Where the deployment is and what it costs, as in config.yaml: " + ", ".join(
     f"`{name}`" for name in OURS["litellm_params"]
 )
-INFO = "What else there is to say, as in config.yaml: " + ", ".join(f"`{name}`" for name in OURS["model_info"])
+PRICES = "; prices also " + ", ".join(f"`{name}`" for name in NAMES if name not in OURS["litellm_params"])
+INFO = "What else there is to say, as in config.yaml: " + ", ".join(f"`{name}`" for name in OURS["model_info"]) + PRICES
 
 
 class ModelQuerySchema(Schema):
@@ -50,7 +52,7 @@ class ChangedModelSchema(Schema):
     model_name = Text(allow_none=True, metadata=says("The name that callers use; `*` stands for anything."))
     litellm_params = Metadata(
         metadata=says(
-            f"{PARAMS}. `os.environ/` is read in config.yaml only. The api_key is encrypted and never shown.",
+            f"{PARAMS}{PRICES}. `os.environ/` is read in config.yaml only. The api_key is encrypted and never shown.",
             example={"model": "openai/gpt-4o", "api_key": "sk-…", "timeout": 60},
         )
     )

@@ -97,7 +97,9 @@ class LogSchema(AnswerSchema):
     """One row of the ledger."""
 
     request_id = fields.String(metadata=says("The call's id, as in its x-request-id header."))
-    attempt = fields.Integer(metadata=says("Which attempt it was, where a call needed several deployments."))
+    attempt = fields.Integer(
+        metadata=says("Which attempt it was, where a call needed several deployments; 10,000 and more: corrections.")
+    )
     call_type = fields.String(
         attribute="route", metadata=says("The route that was called.", example="chat/completions")
     )
@@ -138,6 +140,27 @@ class LogSchema(AnswerSchema):
     reasoning_tokens = fields.Integer(metadata=says("Output tokens that were reasoning."))
     audio_input_tokens = fields.Integer(metadata=says("Input tokens that were audio."))
     audio_output_tokens = fields.Integer(metadata=says("Output tokens that were audio."))
+    cache_read_audio_tokens = fields.Integer(metadata=says("Audio tokens that were read from the provider's cache."))
+    cache_read_image_tokens = fields.Integer(metadata=says("Image tokens that were read from the provider's cache."))
+    image_input_tokens = fields.Integer(metadata=says("Input tokens that were images or videos."))
+    image_output_tokens = fields.Integer(metadata=says("Output tokens that were images or videos."))
+    web_searches = fields.Integer(metadata=says("Searches in the web that the provider made and charges."))
+    images = fields.Integer(metadata=says("Images that were made."))
+    audio_ms = fields.Integer(metadata=says("Milliseconds of audio that was heard or spoken."))
+    characters = fields.Integer(metadata=says("Characters of a text that was spoken."))
+    requests = fields.Integer(metadata=says("Requests, or searches of a reranker, that the provider counts."))
+    pages = fields.Integer(metadata=says("Pages that were read."))
+    service_tier = fields.String(
+        attribute="tier",
+        metadata=says("The provider's word for how the call was served; empty: as usual.", example="flex"),
+    )
+    entry = fields.String(
+        metadata=says(
+            "`call`; or `reversal` (takes back what a call had cost) and `correction` (what it costs now) where it was "
+            "priced again: these took no tokens and are no requests.",
+            example="call",
+        )
+    )
     model = fields.String(metadata=says("The provider's name of the model."))
     model_group = fields.String(attribute="model_name", metadata=says("The model's name as the caller used it."))
     model_id = fields.String(attribute="deployment_id", metadata=says("The deployment's id, as in /model/info."))

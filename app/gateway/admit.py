@@ -20,6 +20,7 @@ from app.gateway.offers import Offer, dearest, largest_cap, most_input
 from app.gateway.parties import Parties
 from app.ledger import balances
 from app.ledger.event import CallEvent
+from app.ledger.pricing import is_known_tier
 from app.limits import admission
 from app.limits.admission import Verdict
 from app.limits.meters import Meter, Tokens
@@ -29,7 +30,6 @@ from app.settings import Settings
 SHORTEST_NAP, LONGEST_NAP = 0.01, 0.15
 # Of those who wait for a slot, each looks a little less often than the one before, up to this place.
 FARTHEST = 4
-STANDARD_TIERS = (None, "auto", "default")
 
 
 class Stale(Exception):
@@ -106,7 +106,7 @@ def admit(
             meters = meters_of(parties.limits, time.time())
             limited = tuple(meter for meter in meters if meter.has_limits())
             tokens = rates.reckoned(limited, offers, asked, cap)
-            estimate = dearest(offers, asked.route, most_input(offers, asked), cap or asked.output_cap, asked.choices)
+            estimate = estimated(asked, offers, cap)
             event = draft(estimate, counted_in(meters))
             verdict = admission.admit(
                 *(event.request_id, limited, parties.policies, estimate),
@@ -186,22 +186,27 @@ def _warm_up(waiting: _Waiting) -> None:
     time.sleep(LONGEST_NAP)
 
 
+def estimated(asked: Asked, offers: Sequence[Offer], cap: int | None) -> int:
+    """What a call may cost at the most, nano-dollars; `cap` is an output cap that the gateway states for it."""
+    bounds = (most_input(offers, asked), cap or asked.output_cap, asked.choices)
+    return dearest(offers, asked.route, *bounds, asked.others_bound, asked.tier)
+
+
 def check_priced(parties: Parties, unpriced: str) -> None:
     """A budget cannot be kept on a model whose price nobody knows: refused, unless the settings allow it."""
     asked = parties.asked
     if unpriced == "allow" or rules_of(asked.route).free or all(limits.max_budget is None for limits in parties.limits):
         return
-    tier = asked.sent.body.get("service_tier")
-    if tier not in STANDARD_TIERS:
+    if not is_known_tier(asked.tier):
         raise UnpricedModel(
-            f"A budget cannot be kept on service_tier '{tier}', which has prices of its own. "
+            f"A budget cannot be kept on service_tier '{asked.tier}', whose price is not known. "
             "Leave it out, or use a key without a budget.",
             param="service_tier",
         )
     if any(offer.price is None for offer in parties.offers):
         raise UnpricedModel(
             f"The price of model '{asked.model}' is not known, so a budget cannot be kept on it. An admin can state it "
-            "in config.yaml (input_cost_per_token, output_cost_per_token) or set general_settings.unpriced: allow.",
+            "in config.yaml (input_price_per_million, output_price_per_million) or in general_settings.unpriced.",
             param="model",
         )
 
@@ -216,7 +221,9 @@ def seed(verdict: Verdict) -> None:
 
 def _fitting_cap(verdict: Verdict, asked: Asked, offers: Sequence[Offer]) -> int:
     """A strict budget has some money left: the output cap that fits it, where the caller stated none."""
-    cap = largest_cap(offers, asked.route, most_input(offers, asked), asked.choices, verdict.left)
+    cap = largest_cap(
+        *(offers, asked.route, most_input(offers, asked), asked.choices, verdict.left), asked.others_bound, asked.tier
+    )
     if asked.output_cap is None and cap > 0:
         return cap
     raise refusals.too_small(verdict, cap)

@@ -12,6 +12,8 @@ import orjson
 
 from app.errors import BadRequest
 from app.gateway.asked_routes import Rules, rules_of, typed
+from app.ledger.pricing import ONE_REQUEST, STANDARD_TIERS
+from app.ledger.usage import Usage
 from app.providers import form
 from app.providers.base import JSON, Counts, Sent
 from app.providers.splice import ESCAPED_LETTER, members
@@ -25,7 +27,7 @@ INLINE_DATA = b";base64,"
 MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
 # The members, in quotes, that decide about a call's price or its limits on every route.
-METERED = [f'"{name}"'.encode() for name in ("model", "stream", "n", "best_of", "service_tier")]
+METERED = [f'"{name}"'.encode() for name in ("model", "stream", "n", "best_of", "service_tier", "speed")]
 TAGS_HEADER = "x-litellm-tags"
 
 
@@ -68,6 +70,17 @@ class Asked:
     def route(self) -> str:
         """Which wire format the caller speaks."""
         return self.sent.route
+
+    @property
+    def others_bound(self) -> Usage:
+        """The most that the call takes of what is no token: it is one request at least."""
+        return Usage.from_counts({"requests": 1} | self.others) if self.others else ONE_REQUEST
+
+    @property
+    def tier(self) -> str | None:
+        """The service tier that it asks for, by the provider's word (Anthropic's is called speed where it is dear)."""
+        words = (self.sent.body.get(name) for name in ("service_tier", "speed"))
+        return next((word for word in words if isinstance(word, str) and word not in STANDARD_TIERS), None)
 
     @property
     def stream(self) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from app import model_list
+from app import model_list, price_names
 from app.access import policy
 from app.config_file import OURS, Notes, Section, is_address, referred
 from app.errors import BadRequest, Conflict, NotFound, UnknownField
@@ -53,6 +53,7 @@ class StoredDeployments:
         """Opens no connection."""
         self._credentials = Credentials(settings)
         self._provider_keys = settings.provider_keys
+        self._default_price = settings.default_price
         self._ids_of_config = frozenset(deployment.id for deployment in settings.deployments)
 
     def all(self) -> list[Deployment]:
@@ -190,7 +191,7 @@ class StoredDeployments:
         entry = Section(_Strict("", self._provider_keys), "model_list", "", values)
         deployment = model_list.read(entry, {}, stored=True)
         assert deployment is not None  # noqa: S101 - an entry without a name or a model has been refused
-        return replace(deployment, stored=True)
+        return replace(deployment, stored=True, default_costs=self._default_price)
 
     def _deployment(self, row: StoredDeployment) -> Deployment:
         """The deployment of a row, which is `off` where it cannot be used."""
@@ -213,7 +214,11 @@ class StoredDeployments:
 
 def _stated(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept: null is the same as nothing, and LiteLLM's names only pass where they say nothing."""
-    return {name: value for name, value in values.items() if name in OURS[kind] and value is not None}
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and (name in OURS[kind] or price_names.meaning(name) is not None)
+    }
 
 
 def _check_strings(path: str, value: object) -> None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from app.access.path import Limits
 from app.errors import LimitReached, TollgateError
 from app.gateway import rates, refusals
-from app.gateway.admit import check_priced, meter_of, seed
-from app.gateway.offers import dearest, most_input
+from app.gateway.admit import check_priced, estimated, meter_of, seed
 from app.gateway.parties import Parties
 from app.ledger import balances
 from app.limits import admission, holds
@@ -92,8 +91,7 @@ def explain(parties: Parties, settings: Settings) -> Explained:
     asked, at = parties.asked, time.time()
     meters = [meter for meter in (meter_of(limits, at) for limits in parties.limits) if meter.has_limits()]
     tokens = rates.reckoned(meters, parties.offers, asked, None)
-    reads = most_input(parties.offers, asked)
-    estimate = dearest(parties.offers, asked.route, reads, asked.output_cap, asked.choices)
+    estimate = estimated(asked, parties.offers, None)
     opinions = [_opinion(meter, estimate, tokens, capped=asked.output_cap is not None) for meter in meters]
     error = None
     try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.gateway.asked import Asked
+from app.gateway.asked_routes import rules_of
 from app.gateway.call import Failed
 from app.gateway.inflight import InFlight, Running
 from app.gateway.offers import Offer
@@ -16,6 +17,8 @@ from app.ledger.usage import Usage
 from app.providers.base import Counted, Told
 
 NO_USAGE = Usage.from_counts({})
+# An answer is one request where the provider does not count them itself.
+A_REQUEST = {"requests": 1}
 # An answer whose usage the provider does not tell is counted: this many bytes of text to a token, which is on the dear
 # side for every common tokenizer and language.
 BYTES_PER_TOKEN = 3
@@ -66,10 +69,11 @@ class Finish:
         tokens = 0
         attempts = [_attempt(one.offer, "failure", one.status, NO_USAGE, "none") for one in failed]
         if offer is not None:
+            tier = None if told is None else told.tier
             usage, source = self._usage(status, told)
-            attempts.append(_attempt(offer, outcome, status, usage, source))
+            attempts.append(_attempt(offer, outcome, status, usage, source, tier))
             tokens = usage.input + usage.output
-            self.cost = 0 if offer.price is None else cost_of(offer.price, usage)
+            self.cost = 0 if offer.price is None else cost_of(offer.price.in_tier(tier), usage)
         event = replace(
             self._running.event,
             attempts=attempts,
@@ -80,9 +84,11 @@ class Finish:
 
     def _usage(self, status: int, told: Told | None) -> tuple[Usage, str]:
         """Usage in the order in which it is believed: the provider's, else counted; an error uses nothing."""
+        request = {} if rules_of(self._asked.route).free else A_REQUEST
         if told is not None and told.counts is not None:
             try:
-                return Usage.from_counts(told.counts), "counted" if isinstance(told.counts, Counted) else "provider"
+                usage = Usage.from_counts(request | told.counts)
+                return usage, "counted" if isinstance(told.counts, Counted) else "provider"
             except ValueError:
                 pass  # Negative or absurd: counting is the better guess.
         if status >= FIRST_ERROR_STATUS:
@@ -91,10 +97,10 @@ class Finish:
         counted = {"input": -(-self._asked.input_bound // BYTES_PER_TOKEN), "output": output}
         # The characters to speak, the length of a recording: the request tells them as well as the answer does.
         certain = {kind: amount for kind, amount in self._asked.others.items() if kind not in UNCERTAIN}
-        return Usage.from_counts(certain | counted), "counted"
+        return Usage.from_counts(request | certain | counted), "counted"
 
 
-def _attempt(offer: Offer, outcome: str, status: int, usage: Usage, source: str) -> Attempt:
+def _attempt(offer: Offer, outcome: str, status: int, usage: Usage, source: str, tier: str | None = None) -> Attempt:
     return Attempt(
         deployment_id=offer.deployment.id,
         provider=offer.deployment.provider,
@@ -103,5 +109,6 @@ def _attempt(offer: Offer, outcome: str, status: int, usage: Usage, source: str)
         http_status=status,
         usage_source=source,
         usage=usage.to_wire(),
-        price=None if offer.price is None else offer.price.to_wire(),
+        price=None if offer.price is None else offer.price.in_tier(tier).to_wire(),
+        tier=tier or "",
     )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from app.gateway.asked import Asked
 from app.ledger.context_windows import context_window
-from app.ledger.pricing import Price, estimate, max_output_tokens, price_for
+from app.ledger.output_sizes import max_output_tokens
+from app.ledger.price_list import price_for
+from app.ledger.pricing import ONE_REQUEST, Price, estimate
+from app.ledger.usage import Usage
 from app.model_list import Deployment
 from app.providers import PROVIDERS
 from app.providers.base import LocalProvider, Provider, Target, WireFormat
 from app.vendors import SECRET_OPTIONS
 
+# A price may change by date or by the hour of the day: it is looked up again when so many seconds have passed, counted
+# from the epoch. Prices change at full quarters of an hour.
+PRICE_SECONDS = 900
 # Routes whose output is paid for; all others are paid by their input alone.
 GENERATING = frozenset(
     {
@@ -44,9 +52,13 @@ class Offer:
         return self.provider.formats[route]
 
 
-@lru_cache(maxsize=10_000)
 def offer(deployment: Deployment) -> Offer:
-    """The offer of a deployment. Prices are looked up once for each."""
+    """The offer of a deployment, at the price of this moment."""
+    return _offer(deployment, int(time.time()) // PRICE_SECONDS)
+
+
+@lru_cache(maxsize=10_000)
+def _offer(deployment: Deployment, period: int) -> Offer:
     return Offer(
         deployment=deployment,
         provider=PROVIDERS[deployment.provider],
@@ -58,14 +70,7 @@ def offer(deployment: Deployment) -> Offer:
             mock_response=deployment.mock_response,
             options=dict(deployment.options),
         ),
-        price=price_for(
-            deployment.price_provider,
-            deployment.base_model or deployment.model,
-            input_cost_per_token=deployment.input_cost_per_token,
-            output_cost_per_token=deployment.output_cost_per_token,
-            cache_read_input_token_cost=deployment.cache_read_input_token_cost,
-            cache_creation_input_token_cost=deployment.cache_creation_input_token_cost,
-        ),
+        price=price_of(deployment, datetime.fromtimestamp(period * PRICE_SECONDS, UTC)),
         max_output=deployment.max_output_tokens or max_output_tokens(deployment.base_model or deployment.model),
     )
 
@@ -82,11 +87,28 @@ def most_input(offers: Sequence[Offer], asked: Asked) -> int:
     return max(asked.input_bound, *windows)
 
 
-def dearest(offers: Sequence[Offer], route: str, input_bound: int, output_cap: int | None, choices: int) -> int:
-    """What the call may cost at the most on any of the offers: nano-dollars. An offer without a price counts as 0."""
+def price_of(deployment: Deployment, at: datetime) -> Price | None:
+    """What a deployment costs at that moment; None where nobody knows it."""
+    model = deployment.base_model or deployment.model
+    return price_for(deployment.price_provider, model, deployment.costs, default=deployment.default_costs, at=at)
+
+
+def dearest(
+    offers: Sequence[Offer],
+    route: str,
+    input_bound: int,
+    output_cap: int | None,
+    choices: int,
+    others: Usage = ONE_REQUEST,
+    tier: str | None = None,
+) -> int:
+    """What the call may cost at the most on any of the offers: nano-dollars. An offer without a price counts as 0.
+
+    `others` bounds what is no token (images, characters, …), `tier` is the service tier that it asks for.
+    """
     return max(
         (
-            estimate(one.price, input_bound, _output_bound(one, route, output_cap, choices))
+            estimate(one.price, input_bound, _output_bound(one, route, output_cap, choices), others, tier)
             for one in offers
             if one.price is not None
         ),
@@ -100,14 +122,25 @@ def _output_bound(one: Offer, route: str, output_cap: int | None, choices: int) 
     return (one.max_output if output_cap is None else output_cap) * choices
 
 
-def largest_cap(offers: Sequence[Offer], route: str, input_bound: int, choices: int, money: int) -> int:
-    """The largest output cap with which the call costs at most `money` nano-dollars on every offer; 0: none."""
-    if dearest(offers, route, input_bound, 0, choices) > money:
+def largest_cap(
+    offers: Sequence[Offer],
+    route: str,
+    input_bound: int,
+    choices: int,
+    money: int,
+    others: Usage = ONE_REQUEST,
+    tier: str | None = None,
+) -> int:
+    """The largest output cap with which the call costs at most `money` nano-dollars on every offer; 0: none.
+
+    `others` and `tier` as in `dearest`.
+    """
+    if dearest(offers, route, input_bound, 0, choices, others, tier) > money:
         return 0
     low, high = 0, max(one.max_output for one in offers)
     while low < high:
         middle = (low + high + 1) // 2
-        if dearest(offers, route, input_bound, middle, choices) <= money:
+        if dearest(offers, route, input_bound, middle, choices, others, tier) <= money:
             low = middle
         else:
             high = middle - 1

@@ -59,8 +59,11 @@ def tokens(content: Mapping[str, Any]) -> int:
     return -(-input_bound(raw, dict(content)) // BYTES_PER_TOKEN)
 
 
-def quote(candidates: Sequence[Offer], model: str, usage: Usage) -> Quote:
-    """What a call with that usage costs. Raises NotFound for an unknown model, BadRequest where no price is known."""
+def quote(candidates: Sequence[Offer], model: str, usage: Usage, tier: str | None = None) -> Quote:
+    """What a call with that usage costs in a service tier, by the provider's word for it.
+
+    Raises NotFound for an unknown model, BadRequest where no price is known.
+    """
     if not candidates:
         raise NotFound(f"The model '{model}' does not exist, or is switched off.", param="model")
     quotes = []
@@ -68,8 +71,9 @@ def quote(candidates: Sequence[Offer], model: str, usage: Usage) -> Quote:
         if one.price is None:
             raise BadRequest(
                 f"The price of model '{model}' is not known. An admin can state it in config.yaml "
-                "(input_cost_per_token, output_cost_per_token).",
+                "(input_price_per_million, output_price_per_million).",
                 param="model",
             )
-        quotes.append(Quote(cost_of(one.price, usage), one.price, one))
+        price = one.price.in_tier(tier)
+        quotes.append(Quote(cost_of(price, usage), price, one))
     return max(quotes, key=lambda one: one.cost)

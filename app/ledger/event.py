@@ -12,7 +12,8 @@ import orjson
 class Attempt:
     """One try at one deployment. `usage` and `price` are in their wire form; `price` None: no price was known.
 
-    `outcome` and `usage_source` are the ledger's words (see models/ledger.py).
+    `outcome` and `usage_source` are the ledger's words (see models/ledger.py). `tier` is the provider's word for how
+    the call was served; "": as usual.
     """
 
     deployment_id: str
@@ -23,6 +24,7 @@ class Attempt:
     usage_source: str
     usage: list[int]
     price: list[Any] | None
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from app.ledger import rows
 from app.money import NANO_PER_DOLLAR
 
 TEXT, NUMBER, FLAG, MOMENT, MONEY, NAMES = "text", "number", "flag", "moment", "money", "names"
-# The file's columns and what they hold, in its order: those of the ledger, but that `cost` is in dollars.
+# The file's columns and what they hold, in its order: those of the ledger without `meters`; `cost` is in dollars.
 COLUMNS = {
     **dict.fromkeys(("request_id",), TEXT),
     "attempt": NUMBER,
@@ -36,6 +36,15 @@ COLUMNS = {
     ),
     "cost": MONEY,
     "price": TEXT,
+    # Later columns stand behind the earlier ones, for those who count them.
+    **dict.fromkeys(
+        (
+            *("cache_read_audio_tokens", "cache_read_image_tokens", "image_input_tokens", "image_output_tokens"),
+            *("web_searches", "images", "audio_ms", "characters", "requests", "pages"),
+        ),
+        NUMBER,
+    ),
+    **dict.fromkeys(("tier", "entry"), TEXT),
 }
 # The most digits that nano-dollars in 64 bits can have; nine of them stand behind the point.
 MONEY_DIGITS, MONEY_SCALE = 19, 9

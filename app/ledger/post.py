@@ -20,16 +20,26 @@ from sqlalchemy.orm import Session
 from app.ledger.balances import Window
 from app.ledger.event import Attempt, CallEvent
 from app.ledger.pricing import Price, cost
-from app.ledger.usage import Usage
+from app.ledger.usage import KINDS, Usage
 from app.models import Balance, DailySpend, DailyTag, LedgerRow
 
 UNPRICED = "unpriced"
-NO_USAGE = [0, 0, 0, 0, 0, 0, 0, 0]
+NO_USAGE = [0] * len(KINDS)
+CALL = "call"
+LONGEST_TIER = 32
 # The outcomes of rows that count as failed requests in the daily totals.
 FAILED = ("failure", "abandoned")
 TAG_GROUP, TAG_SUMS = ("day", "tag"), ("requests", "failed_requests", "input_tokens", "output_tokens", "cost")
 DAY_GROUP = ("day", "user_id", "key_id", "team_id", "customer_id", "model_name", "provider")
 DAY_SUMS = (*TAG_SUMS, "cache_read_tokens", "cache_write_tokens")
+
+# The columns of a row that hold the kinds of a usage, in its order.
+COLUMNS = (
+    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+    *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cache_read_audio_tokens"),
+    *("cache_read_image_tokens", "image_input_tokens", "image_output_tokens"),
+    *("web_searches", "images", "audio_ms", "characters", "requests", "pages"),
+)
 
 
 def windows(event: CallEvent) -> list[Window]:
@@ -48,12 +58,15 @@ def post(session: Session, events: Sequence[tuple[CallEvent, int | None]]) -> No
         # A call that was given up for dead and ends after all has two events; the first decides, as between batches.
         first.setdefault(event.request_id, (event, abandoned))
     rows = _in_key_order(row for event, abandoned in first.values() for row in rows_of(event, abandoned))
-    new = _insert_new(session, rows)
+    add_up(session, _insert_new(session, rows))
+
+
+def add_up(session: Session, new: Sequence[dict[str, Any]]) -> None:
+    """Adds rows that this transaction has inserted to their balances and to the daily totals."""
     added: dict[Window, int] = defaultdict(int)
-    by_request = {request_id: windows(event) for request_id, (event, _) in first.items()}
     for row in new:
-        for window in by_request[row["request_id"]]:
-            added[window] += row["cost"]
+        for meter, start in row["meters"]:
+            added[meter, start] += row["cost"]
     _add(session, added)
     _add_totals(session, DailySpend, DAY_GROUP, DAY_SUMS, ((_day_group(row), row) for row in new))
     tagged = (((row["started_at"].date(), tag), row) for row in new for tag in dict.fromkeys(row["tags"]))
@@ -77,6 +90,8 @@ def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
         "started_at": _moment(event.started_ms),
         "first_byte_at": None if event.first_byte_ms is None else _moment(event.first_byte_ms),
         "ended_at": _moment(event.ended_ms or event.started_ms),
+        "entry": CALL,
+        "meters": [list(window) for window in windows(event)],
     }
     if abandoned is not None:
         return [common | _abandoned(abandoned)]
@@ -93,9 +108,10 @@ def _attempted(attempt: Attempt) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "http_status": attempt.http_status,
         "usage_source": attempt.usage_source,
+        "tier": attempt.tier.replace("\0", "")[:LONGEST_TIER],
         "cost": 0 if price is None else cost(price, usage),
         "price": UNPRICED if price is None else price.source,
-    } | _tokens(usage)
+    } | amounts(usage)
 
 
 def _abandoned(held: int) -> dict[str, Any]:
@@ -107,22 +123,15 @@ def _abandoned(held: int) -> dict[str, Any]:
         "outcome": "abandoned",
         "http_status": 0,
         "usage_source": "held",
+        "tier": "",
         "cost": held,
         "price": "held",
-    } | _tokens(Usage.from_wire(NO_USAGE))
+    } | amounts(Usage.from_wire(NO_USAGE))
 
 
-def _tokens(usage: Usage) -> dict[str, int]:
-    return {
-        "input_tokens": usage.input,
-        "output_tokens": usage.output,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_5m_tokens": usage.cache_write_5m,
-        "cache_write_1h_tokens": usage.cache_write_1h,
-        "reasoning_tokens": usage.reasoning,
-        "audio_input_tokens": usage.audio_input,
-        "audio_output_tokens": usage.audio_output,
-    }
+def amounts(usage: Usage) -> dict[str, int]:
+    """A usage as columns of a row."""
+    return dict(zip(COLUMNS, usage.to_wire(), strict=True))
 
 
 def _moment(milliseconds: int) -> datetime:
@@ -146,12 +155,13 @@ def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[s
     The first row of a call decides about the others: a call that was given up for dead and booked from its hold is not
     booked again when its process turns out to live.
     """
-    firsts = _insert_rows(session, [row for row in rows if not row["attempt"]])
+    firsts = insert_rows(session, [row for row in rows if not row["attempt"]])
     new = {row["request_id"] for row in firsts}
-    return firsts + _insert_rows(session, [row for row in rows if row["attempt"] and row["request_id"] in new])
+    return firsts + insert_rows(session, [row for row in rows if row["attempt"] and row["request_id"] in new])
 
 
-def _insert_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def insert_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Inserts the rows that are not there yet; gives those."""
     if not rows:
         return []
     statement = _insert(session, LedgerRow).on_conflict_do_nothing().returning(LedgerRow.request_id, LedgerRow.attempt)
@@ -204,7 +214,9 @@ def _add_totals(
 
 
 def _counted(row: dict[str, Any]) -> tuple[int, ...]:
-    """What one row adds to each of DAY_SUMS."""
+    """What one row adds to each of DAY_SUMS. A reversal or a correction is money alone."""
+    if row["entry"] != CALL:
+        return (0, 0, 0, 0, row["cost"], 0, 0)
     written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"]
     failed = int(row["outcome"] in FAILED)
     return (1, failed, row["input_tokens"], row["output_tokens"], row["cost"], row["cache_read_tokens"], written)

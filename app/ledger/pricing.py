@@ -1,76 +1,29 @@
-"""What a call costs: price lists compiled at start to integers per token, and exact arithmetic on them."""
+"""What a call costs: prices as integers, and exact arithmetic on them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_CEILING, Decimal
-from functools import cache
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 from app.ledger.usage import Usage
 
 FEMTO_PER_DOLLAR = 10**15
 FEMTO_PER_NANO = 10**6
-TOKENS_PER_LISTED_PRICE = 10**6
+MS_PER_HOUR = 3_600_000
 
-# The kinds of ours, and what genai-prices calls their price.
-LISTED_AS = {
-    "input": ("input_mtok",),
-    "output": ("output_mtok",),
-    "cache_read": ("cache_read_mtok",),
-    "cache_write_5m": ("cache_write_5m_mtok", "cache_write_mtok"),
-    "cache_write_1h": ("cache_write_1h_mtok", "cache_write_mtok"),
-    "reasoning": ("output_reasoning_mtok",),
-    "audio_input": ("input_audio_mtok",),
-    "audio_output": ("output_audio_mtok",),
-}
+# What providers call the service that has no price of its own.
+STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
+# The service tiers that have prices. The dear ones are never dearer than the last, which stands for all unknown ones.
+CHEAP_TIERS, DEAR_TIERS = ("flex", "batch"), ("priority", "fast")
+UNKNOWN_TIER = "unknown"
 
-# The most output tokens of one answer, by the start of the model's name; the longest start that fits wins. An estimate
-# may be too high, never too low, so each family has its largest member's figure.
-MAX_OUTPUT_TOKENS = {
-    "gpt-3.5": 4_096,
-    "gpt-35": 4_096,
-    "gpt-4": 8_192,
-    "gpt-4-32k": 32_768,
-    "gpt-4-turbo": 4_096,
-    "gpt-4-1106": 4_096,
-    "gpt-4-0125": 4_096,
-    "gpt-4-vision": 4_096,
-    "gpt-4o": 16_384,
-    "chatgpt-4o": 16_384,
-    "gpt-4.1": 32_768,
-    "gpt-4.5": 16_384,
-    "gpt-5": 128_000,
-    "gpt-6": 128_000,
-    "gpt-oss": 131_072,
-    "o1": 100_000,
-    "o3": 100_000,
-    "o4": 100_000,
-    "codex-mini": 100_000,
-    "claude-": 128_000,
-    "claude-3-": 4_096,
-    "claude-3-5": 8_192,
-    "claude-3-7": 128_000,
-    "claude-haiku-4": 64_000,
-    "claude-opus-4": 32_000,
-    "claude-opus-4-5": 64_000,
-    "claude-opus-4-6": 128_000,
-    "claude-opus-4-7": 128_000,
-    "claude-opus-4-8": 128_000,
-    "claude-sonnet-4": 64_000,
-    "claude-sonnet-4-6": 128_000,
-}
-MAX_OUTPUT_TOKENS_OF_THE_UNKNOWN = 16_384
+# What a call takes that is no token, where nobody says otherwise.
+ONE_REQUEST = Usage(0, 0, requests=1)
 
 
 class Rates(NamedTuple):
-    """Femto-dollars (10⁻¹⁵ $) per token of each kind; every kind has one."""
+    """Femto-dollars (10⁻¹⁵ $) for one of each kind of a usage, in its order; for `audio_hour` for an hour."""
 
     input: int
     output: int
@@ -80,185 +33,156 @@ class Rates(NamedTuple):
     reasoning: int
     audio_input: int
     audio_output: int
+    cache_read_audio: int
+    cache_read_image: int
+    image_input: int
+    image_output: int
+    web_searches: int = 0
+    images: int = 0
+    audio_hour: int = 0
+    characters: int = 0
+    requests: int = 0
+    pages: int = 0
 
     def dearest_input(self) -> int:
         """The most that an input token can cost, whatever becomes of it."""
-        return max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h, self.audio_input)
+        return max(self[0], *self[2:5], self[6], *self[8:11])
 
     def dearest_output(self) -> int:
         """The most that an output token can cost."""
-        return max(self.output, self.reasoning, self.audio_output)
+        return max(self.output, self.reasoning, self.audio_output, self.image_output)
+
+    @classmethod
+    def from_wire(cls, wire: Sequence[int]) -> Rates:
+        """The inverse of `list`. Of earlier versions the wire is shorter: what has no rate there was not counted."""
+        if len(wire) > FIRST_RATES:
+            return cls(*wire)
+        fresh, output, read, write_5m, write_1h, reasoning, audio_input, audio_output = wire
+        audio = audio_input, audio_output, max(read, audio_input)
+        return cls(fresh, output, read, write_5m, write_1h, reasoning, *audio, read, fresh, output)
+
+
+FIRST_RATES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a model's tokens cost.
+    """What a model costs.
 
-    `tiers` are (start, rates), rising: a call with more than `start` input tokens pays these rates for all its tokens.
+    `tiers` are (start, rates), rising: a call with more than `start` input tokens pays these rates for all it takes.
     `source` says where the price is from: "genai-prices 0.2.3 openai/gpt-4o", "config", or both.
+    `by_tokens` are kinds that are no tokens and cost nothing where the usage has tokens: these pay for them.
+    `served` are the prices in service tiers, by their names ("flex").
     """
 
     base: Rates
     source: str
     tiers: tuple[tuple[int, Rates], ...] = ()
+    by_tokens: tuple[str, ...] = ()
+    served: Mapping[str, Price] = field(default_factory=dict, repr=False, compare=False)
 
     def rates(self, input_tokens: int) -> Rates:
         """The rates of a call with that many input tokens in total."""
-        for start, rates in reversed(self.tiers):
-            if input_tokens > start:
-                return rates
+        if self.tiers:
+            for start, rates in reversed(self.tiers):
+                if input_tokens > start:
+                    return rates
         return self.base
 
+    def in_tier(self, tier: str | None) -> Price:
+        """The price in a service tier, by the provider's word for it ("priority").
+
+        A cheap tier without a price of its own costs as much as the standard. A dear one costs more by the largest
+        factor that any listed model has for it, and one that nobody knows by the largest factor of all.
+        """
+        if tier is None or tier in STANDARD_TIERS or not self.served:
+            return self
+        return self.served.get(tier) or self.served[UNKNOWN_TIER]
+
     def to_wire(self) -> list[Any]:
-        """A list that JSON can carry."""
+        """A list that JSON can carry. Prices in service tiers are left out: a call is charged in one of them."""
         tiers = [[start, list(rates)] for start, rates in self.tiers]
-        return [self.source, list(self.base), tiers]
+        return [self.source, list(self.base), tiers, list(self.by_tokens)]
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> Price:
-        """The inverse of `to_wire`."""
-        source, base, tiers = wire
-        return cls(Rates(*base), source, tuple((start, Rates(*rates)) for start, rates in tiers))
+        """The inverse of `to_wire`. Wires of earlier versions have no `by_tokens`."""
+        source, base, tiers, *rest = wire
+        rising = tuple((start, Rates.from_wire(rates)) for start, rates in tiers)
+        return cls(Rates.from_wire(base), source, rising, tuple(rest[0]) if rest else ())
+
+
+def is_known_tier(tier: str | None) -> bool:
+    """Whether a service tier, by the word of a request, is the standard or one that can have prices."""
+    return tier is None or tier in STANDARD_TIERS or tier in CHEAP_TIERS or tier in DEAR_TIERS
 
 
 def cost(price: Price, usage: Usage) -> int:
     """Nano-dollars of a call, exact, rounded up once at the end."""
     rates = price.rates(usage.input)
-    femto = (
-        usage.fresh_input * rates.input
-        + usage.cache_read * rates.cache_read
-        + usage.cache_write_5m * rates.cache_write_5m
-        + usage.cache_write_1h * rates.cache_write_1h
-        + usage.audio_input * rates.audio_input
-        + usage.text_output * rates.output
-        + usage.reasoning * rates.reasoning
-        + usage.audio_output * rates.audio_output
-    )
-    return _nano(femto)
-
-
-def estimate(price: Price, input_bound: int, output_bound: int) -> int:
-    """Nano-dollars that no call of at most so many tokens can pass, whatever kinds they turn out to be."""
-    within_reach = [price.base, *(rates for start, rates in price.tiers if input_bound > start)]
-    return _nano(
-        max(input_bound * rates.dearest_input() + output_bound * rates.dearest_output() for rates in within_reach)
-    )
-
-
-def price_for(
-    provider: str,
-    model: str,
-    *,
-    input_cost_per_token: Decimal | None = None,
-    output_cost_per_token: Decimal | None = None,
-    cache_read_input_token_cost: Decimal | None = None,
-    cache_creation_input_token_cost: Decimal | None = None,
-    at: datetime | None = None,
-) -> Price | None:
-    """The price of a provider's model, or None where it is not known.
-
-    The four costs are config.yaml's, in dollars per token; each wins over the list's price of its kind, in every tier.
-    A list may know of a change to come: `at` (default: now) is the moment whose price counts.
-    """
-    stated = {
-        "input": input_cost_per_token,
-        "output": output_cost_per_token,
-        "cache_read": cache_read_input_token_cost,
-        "cache_write_5m": cache_creation_input_token_cost,
-    }
-    overrides = {kind: _femto(dollars) for kind, dollars in stated.items() if dollars is not None}
-    listed = _listed(provider, model, at or datetime.now(tz=UTC))
-    if listed is None:
-        if "input" not in overrides or "output" not in overrides:
-            return None
-        return Price(_complete(overrides), "config")
-    source, prices = listed
-    base = {kind: _femto_per_token(price, 0) for kind, price in prices.items()} | overrides
-    if "input" not in base:
-        return None
-    tiers = []
-    for start in sorted({tier.start for price in prices.values() for tier in _tiers(price)}):
-        raised = {kind: _femto_per_token(price, start + 1) for kind, price in prices.items()} | overrides
-        tiers.append((start, _complete(raised)))
-    return Price(_complete(base), f"config, {source}" if overrides else source, tuple(tiers))
-
-
-def max_output_tokens(model: str) -> int:
-    """The most output tokens of one answer of that model: its family's figure, else its context window, else 16,384."""
-    name = model.lower().removeprefix("ft:").rpartition("/")[2]
-    fitting = [start for start in MAX_OUTPUT_TOKENS if name.startswith(start)]
-    if fitting:
-        return MAX_OUTPUT_TOKENS[max(fitting, key=len)]
-    found = _model_info(None, name)
-    window = found[1].context_window if found else None
-    return window or MAX_OUTPUT_TOKENS_OF_THE_UNKNOWN
-
-
-def _listed(provider: str, model: str, at: datetime) -> tuple[str, dict[str, Decimal | TieredPrices]] | None:
-    """genai-prices' own prices of our kinds, in dollars per million tokens, and where they stand."""
-    found = _model_info(provider, model)
-    if found is None:
-        return None
-    listed_by, info = found
-    prices: ModelPrice = info.get_prices(at)
-    by_kind = {}
-    for kind, names in LISTED_AS.items():
-        price = next((price for name in names if (price := getattr(prices, name)) is not None), None)
-        if price is not None:
-            by_kind[kind] = price
-    if "input" not in by_kind:
-        return None
-    return f"genai-prices {_list_version()} {listed_by}/{info.id}", by_kind
-
-
-def _model_info(provider: str | None, model: str) -> tuple[str, ModelInfo] | None:
-    try:
-        found_provider, info = get_snapshot().find_provider_model(model, None, provider, None)
-    except LookupError:
-        return None
-    return found_provider.id, info
-
-
-@cache
-def _list_version() -> str:
-    return version("genai-prices")
-
-
-def _tiers(price: Decimal | TieredPrices) -> list[Any]:
-    return price.tiers if isinstance(price, TieredPrices) else []
-
-
-def _femto_per_token(price: Decimal | TieredPrices, input_tokens: int) -> int:
-    """A listed price as it is for a call of that many input tokens."""
-    if isinstance(price, TieredPrices):
-        reached = [tier.price for tier in price.tiers if input_tokens > tier.start]
-        price = reached[-1] if reached else price.base
-    return _femto(price / TOKENS_PER_LISTED_PRICE)
-
-
-def _femto(dollars: Decimal) -> int:
-    return int((dollars * FEMTO_PER_DOLLAR).to_integral_value(ROUND_CEILING))
-
-
-def _complete(known: dict[str, int]) -> Rates:
-    """A kind without a price falls back to the kind that it is part of, never to 0.
-
-    Embedding models have no output price and no output; their output rate is the input's.
-    """
-    fresh = known["input"]
-    output = known.get("output", fresh)
-    write_5m = known.get("cache_write_5m", fresh)
-    return Rates(
-        input=fresh,
-        output=output,
-        cache_read=known.get("cache_read", fresh),
-        cache_write_5m=write_5m,
-        cache_write_1h=known.get("cache_write_1h", max(fresh, write_5m)),
-        reasoning=known.get("reasoning", output),
-        audio_input=known.get("audio_input", fresh),
-        audio_output=known.get("audio_output", output),
-    )
-
-
-def _nano(femto: int) -> int:
+    fresh = rates.input
+    femto = usage.input * fresh + usage.output * rates.output + usage.requests * rates.requests
+    if usage.cache_read:
+        femto += usage.cache_read * (rates.cache_read - fresh)
+    if usage.cache_write_5m or usage.cache_write_1h:
+        femto += usage.cache_write_5m * (rates.cache_write_5m - fresh)
+        femto += usage.cache_write_1h * (rates.cache_write_1h - fresh)
+    if usage.reasoning:
+        femto += usage.reasoning * (rates.reasoning - rates.output)
+    if usage.audio_input or usage.image_input or usage.audio_output or usage.image_output:
+        femto += _media(rates, usage)
+    if usage.web_searches or usage.images or usage.audio_ms or usage.characters or usage.pages:
+        femto += _pieces(rates, usage, price.by_tokens if usage.input or usage.output else ())
     return -(-femto // FEMTO_PER_NANO)
+
+
+def _media(rates: Rates, usage: Usage) -> int:
+    """What tokens of media cost above those of text; below 0 where they are cheaper."""
+    fresh_audio, fresh_image = usage.audio_input - usage.cache_read_audio, usage.image_input - usage.cache_read_image
+    return (
+        fresh_audio * (rates.audio_input - rates.input)
+        + fresh_image * (rates.image_input - rates.input)
+        + usage.cache_read_audio * (rates.cache_read_audio - rates.cache_read)
+        + usage.cache_read_image * (rates.cache_read_image - rates.cache_read)
+        + usage.audio_output * (rates.audio_output - rates.output)
+        + usage.image_output * (rates.image_output - rates.output)
+    )
+
+
+def _pieces(rates: Rates, usage: Usage, free: Sequence[str]) -> int:
+    """What costs by the piece, by the page, by the character or by the hour; `free` are kinds that cost nothing."""
+    femto = usage.web_searches * rates.web_searches
+    if "images" not in free:
+        femto += usage.images * rates.images
+    if "audio_ms" not in free:
+        # The rate is for an hour, because a list's price of an hour is no whole number of femto-dollars for less.
+        femto -= -usage.audio_ms * rates.audio_hour // MS_PER_HOUR
+    if "characters" not in free:
+        femto += usage.characters * rates.characters
+    if "pages" not in free:
+        femto += usage.pages * rates.pages
+    return femto
+
+
+def estimate(
+    price: Price, input_bound: int, output_bound: int, others: Usage = ONE_REQUEST, tier: str | None = None
+) -> int:
+    """Nano-dollars that no call of at most so many tokens can pass, whatever kinds they turn out to be.
+
+    `others` bounds what is no token; its tokens do not count. Where output is bounded, what is paid by tokens is part
+    of that. `tier` is the service tier that is asked for, by the provider's word.
+    """
+    served = price.in_tier(tier)
+    free = served.by_tokens if output_bound else ()
+    femto = _bound(served.base, input_bound, output_bound, others, free)
+    for start, rates in served.tiers:
+        if input_bound > start:
+            femto = max(femto, _bound(rates, input_bound, output_bound, others, free))
+    return -(-femto // FEMTO_PER_NANO)
+
+
+def _bound(rates: Rates, input_bound: int, output_bound: int, others: Usage, free: Sequence[str]) -> int:
+    femto = input_bound * rates.dearest_input() + output_bound * rates.dearest_output()
+    if others is ONE_REQUEST:
+        return femto + rates.requests
+    return femto + others.requests * rates.requests + _pieces(rates, others, free)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from app import money
 from app.extensions import database_errors, db
-from app.ledger.post import DAY_GROUP, DAY_SUMS, FAILED
+from app.ledger.post import CALL, DAY_GROUP, DAY_SUMS, FAILED
 from app.meter_names import GATEWAY
 from app.models import Balance, DailySpend, LedgerCut, LedgerRow
 
@@ -62,12 +62,14 @@ def _next_day(first: date) -> date | None:
 
 def _of_day(day: date) -> Iterator[str]:
     group = [sa.func.coalesce(getattr(LedgerRow, name), sa.literal_column("''")).label(name) for name in DAY_GROUP[1:]]
-    failed = sa.func.sum(sa.case((LedgerRow.outcome.in_(FAILED), 1), else_=0))
+    is_call = LedgerRow.entry == CALL
+    calls = sa.func.sum(sa.case((is_call, 1), else_=0))
+    failed = sa.func.sum(sa.case((sa.and_(is_call, LedgerRow.outcome.in_(FAILED)), 1), else_=0))
     written = sa.func.sum(LedgerRow.cache_write_5m_tokens + LedgerRow.cache_write_1h_tokens)
     sums = [*(sa.func.sum(getattr(LedgerRow, name)) for name in DAY_SUMS[2:-1]), written]
     none = [sa.literal(0)] * len(DAY_SUMS)
     in_day = (LedgerRow.started_at >= _midnight(day), LedgerRow.started_at < _midnight(day + DAY))
-    booked = sa.select(*group, *_named("row", [sa.func.count(), failed, *sums]), *_named("day", none))
+    booked = sa.select(*group, *_named("row", [calls, failed, *sums]), *_named("day", none))
     totals = [getattr(DailySpend, name) for name in DAY_SUMS]
     kept = sa.select(
         *(getattr(DailySpend, name) for name in DAY_GROUP[1:]), *_named("row", none), *_named("day", totals)

@@ -15,6 +15,8 @@ from app.models.base import Moment, Names, Nano, OptionalMoment
 class LedgerRow(db.Model):  # type: ignore[name-defined,misc]
     """One call that was admitted (one row for each attempt that reached a provider). Never changed once written.
 
+    When it is priced again, two rows are added: one that takes back what it cost and one with what it costs now.
+
     The primary key is the idempotency key: a batch of rows can be posted any number of times. There are no foreign
     keys, because a call's cost stays in the books when its key or user is deleted.
     """
@@ -56,11 +58,29 @@ class LedgerRow(db.Model):  # type: ignore[name-defined,misc]
     reasoning_tokens: Mapped[int] = mapped_column(sa.BigInteger)
     audio_input_tokens: Mapped[int] = mapped_column(sa.BigInteger)
     audio_output_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    cache_read_audio_tokens: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    cache_read_image_tokens: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    image_input_tokens: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    image_output_tokens: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    # What is no token, see ledger/usage.py.
+    web_searches: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    images: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    audio_ms: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    characters: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    requests: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    pages: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    # The provider's word for how the call was served ("flex"); "": as usual.
+    tier: Mapped[str] = mapped_column(sa.String(32), default="")
     cost: Mapped[Nano]
     price: Mapped[str] = mapped_column(sa.String(400))
     started_at: Mapped[Moment]
     first_byte_at: Mapped[OptionalMoment]
     ended_at: Mapped[Moment]
+    # "call"; or, when calls are priced again, "reversal" (takes back what was charged) and "correction" (charges anew):
+    # those took no tokens and are no requests.
+    entry: Mapped[str] = mapped_column(sa.String(16), default="call")
+    # The balances that the cost is part of: [meter, window start]; null in rows of versions that did not say.
+    meters: Mapped[list[list[Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
 
     def __init__(self, **columns: Any) -> None:
         """Columns by name."""

@@ -41,6 +41,15 @@ def test_cached_tokens_cost_less(admin: Ask) -> None:
     assert answer.json == {"cost": pytest.approx(100 * INPUT / 2)}
 
 
+def test_an_answer_costs_what_its_service_tier_costs(admin: Ask) -> None:
+    answered = {"model": "mock-gpt-4o", "usage": {"prompt_tokens": 1000, "completion_tokens": 0}}
+    costs = [
+        admin("/spend/calculate", {"completion_response": answered | tier}).json["cost"]
+        for tier in ({}, {"service_tier": "default"}, {"service_tier": "priority"})
+    ]
+    assert costs == [1000 * INPUT, 1000 * INPUT, 0.00425]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [

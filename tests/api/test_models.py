@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.model_list import Deployment
+from app.price_names import Place
 from tests.api.conftest import Ask, asking
 from tests.people import Someone
 
@@ -19,8 +20,7 @@ NAMED = Deployment(
     model="gpt-4o",
     api_base="https://user:hidden1@api.example/v1?sig=hidden2",
     api_key="hidden3",
-    input_cost_per_token=Decimal("0.001"),
-    output_cost_per_token=Decimal("0.002"),
+    costs=((Place("input"), Decimal("0.001")), (Place("output"), Decimal("0.002"))),
     access_groups=("beta-models",),
 )
 OFF = Deployment(id="d2", model_name="off", provider="openai", model="nobody-priced-this", off="THE_KEY is not set")

@@ -9,6 +9,7 @@ from flask import Flask
 
 from app.extensions import write_transaction
 from app.ledger import rows
+from app.ledger.post import COLUMNS
 from app.models import LedgerRow
 from tests.api.conftest import Ask
 from tests.ledger.test_post import book, event
@@ -17,13 +18,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def row(request_id: str, **columns: Any) -> LedgerRow:
-    nothing = dict.fromkeys(
-        [
-            *("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "reasoning_tokens"),
-            *("audio_input_tokens", "audio_output_tokens"),
-        ],
-        0,
-    )
+    nothing: dict[str, Any] = dict.fromkeys(COLUMNS, 0) | {"tier": "", "entry": "call"}
     base = {
         "request_id": request_id,
         "attempt": 0,

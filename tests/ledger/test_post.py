@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -13,10 +14,11 @@ from app.extensions import db, write_transaction
 from app.ledger import balances, post, rows
 from app.ledger.event import Attempt, CallEvent
 from app.ledger.pricing import Price, Rates
+from app.ledger.usage import Usage
 from app.models import Balance, LedgerRow
 
 # One dollar-nano for an input token, two for an output token.
-PRICE = Price(Rates(10**6, 2 * 10**6, 10**6, 10**6, 10**6, 2 * 10**6, 10**6, 2 * 10**6), "test").to_wire()
+PRICE = Price(Rates.from_wire([10**6, 2 * 10**6, 10**6, 10**6, 10**6, 2 * 10**6, 10**6, 2 * 10**6]), "test").to_wire()
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +105,22 @@ def test_an_attempt_that_failed_has_a_row_and_costs_nothing() -> None:
     book(one)
     found, _ = rows.find(request_id="r1")
     assert [(row.attempt, row.outcome, row.cost) for row in found] == [(0, "failure", 0), (1, "success", 7)]
+
+
+def test_a_row_has_what_was_no_token_and_its_service_tier() -> None:
+    one = event("r1")
+    usage = Usage(0, 0, web_searches=1, images=2, audio_ms=3, characters=4, requests=5, pages=6)
+    one.attempts[0] = replace(one.attempts[0], usage=usage.to_wire(), tier="fl\0ex" + "x" * 40)
+    book(one)
+    (row,), _ = rows.find(request_id="r1")
+    assert [getattr(row, name) for name in post.COLUMNS] == usage.to_wire()
+    assert (row.tier, row.entry) == ("flex" + "x" * 28, "call")
+
+
+def test_a_row_knows_the_balances_that_its_cost_is_part_of() -> None:
+    book(event("r1", window=60))
+    (row,), _ = rows.find(request_id="r1")
+    assert row.meters == [["key:k1", 0], ["user:ada", 0], ["user:ada", 60]]
 
 
 def test_a_call_without_a_price_is_booked_and_says_so() -> None:

@@ -56,3 +56,38 @@ def test_a_usage_cannot_be_made_with_more_parts_than_total() -> None:
 def test_a_usage_survives_the_wire(counts: dict[str, int]) -> None:
     usage = Usage.from_counts(counts)
     assert Usage.from_wire(usage.to_wire()) == usage
+
+
+def test_a_cached_token_of_audio_is_counted_once() -> None:
+    usage = Usage.from_counts({"cache_read": 50, "audio_input": 60, "cache_read_audio": 30})
+    assert usage.input == 80
+
+
+def test_cached_tokens_of_media_are_cached_and_of_their_medium() -> None:
+    usage = Usage.from_counts({"cache_read_audio": 3, "cache_read_image": 4})
+    assert (usage.input, usage.cache_read, usage.audio_input, usage.image_input) == (7, 7, 3, 4)
+
+
+def test_what_is_no_token_is_part_of_no_total() -> None:
+    usage = Usage.from_counts(
+        {"web_searches": 1, "images": 2, "audio_ms": 3, "characters": 4, "requests": 5, "pages": 6}
+    )
+    assert (usage.input, usage.output) == (0, 0)
+
+
+def test_a_usage_of_an_earlier_version_has_eight_kinds() -> None:
+    assert Usage.from_wire([90, 20, 10, 11, 12, 13, 14, 7]) == Usage(90, 20, 10, 11, 12, 13, 14, 7)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"cache_read_audio": 2, "audio_input": 2, "cache_read": 1},
+        {"cache_read_audio": 2, "audio_input": 1, "cache_read": 2},
+        {"cache_read_image": 2, "image_input": 1, "cache_read": 2},
+        {"image_output": 11},
+    ],
+)
+def test_parts_of_parts_cannot_be_more_than_those(parts: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="more than their total"):
+        Usage(10, 10, **parts)

@@ -63,7 +63,7 @@ PAST = 1
 KEYS = {"a1": "ada", "a2": "ada", "b1": "bob", "b2": "bob"}
 METERS = [f"key:{key}" for key in KEYS] + ["user:ada", "user:bob"]
 # One nano-dollar for a token, so that tokens are money.
-PRICE = Price(Rates(*[10**6] * 8), "test").to_wire()
+PRICE = Price(Rates(*[10**6] * 12), "test").to_wire()
 
 QUEUES = (queue_key("").encode(), asked_key("").encode(), ARRIVALS.encode())
 
