@@ -11,12 +11,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A parameter that only some vendors have: `variables` of the environment give it where config.yaml does not."""
+    """A parameter that only some vendors have: `variables` of the environment give it where config.yaml does not.
+
+    `address`: calls go there, credentials and all. `document`: it is a JSON text or the path of one, and no header.
+    """
 
     name: str
     variables: tuple[str, ...] = ()
     secret: bool = False
     needed: bool = False
+    address: bool = False
+    document: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +133,38 @@ VENDORS = {
         base_needed=True,
     ),
     "custom_openai": Vendor("custom_openai", key_needed=False, base_needed=True),
+    "bedrock": Vendor(
+        "aws",
+        "bedrock",
+        key_variables=("AWS_BEARER_TOKEN_BEDROCK",),
+        key_needed=False,
+        options=(
+            Option("aws_access_key_id", ("AWS_ACCESS_KEY_ID",), secret=True),
+            Option("aws_secret_access_key", ("AWS_SECRET_ACCESS_KEY",), secret=True),
+            Option("aws_session_token", ("AWS_SESSION_TOKEN",), secret=True),
+            Option("aws_region_name", ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")),
+            Option("aws_bedrock_runtime_endpoint", ("AWS_BEDROCK_RUNTIME_ENDPOINT",), address=True),
+        ),
+    ),
+    "vertex_ai": Vendor(
+        "google",
+        "vertex_ai",
+        key_needed=False,
+        options=(
+            Option("vertex_project", ("VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT")),
+            Option("vertex_location", ("VERTEXAI_LOCATION", "VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION")),
+            Option(
+                "vertex_credentials",
+                ("VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"),
+                secret=True,
+                document=True,
+            ),
+        ),
+    ),
 }
 OPTIONS = tuple(dict.fromkeys(option.name for vendor in VENDORS.values() for option in vendor.options))
 SECRET_OPTIONS = tuple(
     dict.fromkeys(option.name for vendor in VENDORS.values() for option in vendor.options if option.secret)
 )
+# Where calls go, beside api_base.
+ADDRESS_OPTIONS = tuple(option.name for vendor in VENDORS.values() for option in vendor.options if option.address)

@@ -10,7 +10,7 @@ from app.gateway.asked import Asked
 from app.ledger.context_windows import context_window
 from app.ledger.pricing import Price, estimate, max_output_tokens, price_for
 from app.model_list import Deployment
-from app.providers import PROVIDERS
+from app.providers import provider_of
 from app.providers.base import LocalProvider, Provider, Target, WireFormat
 from app.vendors import SECRET_OPTIONS
 
@@ -49,7 +49,7 @@ def offer(deployment: Deployment) -> Offer:
     """The offer of a deployment. Prices are looked up once for each."""
     return Offer(
         deployment=deployment,
-        provider=PROVIDERS[deployment.provider],
+        provider=provider_of(deployment.provider, deployment.base_model or deployment.model),
         target=Target(
             model=deployment.model,
             api_base=deployment.api_base,
