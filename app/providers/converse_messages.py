@@ -32,10 +32,10 @@ def conversation(messages: object) -> tuple[list[Block], list[Block]]:
     turns: list[Block] = []
     for message in _objects(messages, "messages"):
         role = message.get("role")
-        if role in {"system", "developer"}:
+        if role in ("system", "developer"):
             system += [*_content(message.get("content")), *cache_point(message)]
             continue
-        if role not in SPEAKERS:
+        if not isinstance(role, str) or role not in SPEAKERS:
             raise BadRequest(f"A message's role cannot be {role!r} on Bedrock.", param="messages")
         speaker, blocks_of = SPEAKERS[role]
         blocks = [*blocks_of(message), *cache_point(message)]
@@ -114,7 +114,7 @@ def _content(content: object) -> Iterator[Block]:
 def _part(part: Block) -> Block:
     kind = part.get("type")
     given = part.get(kind) if isinstance(kind, str) else None
-    if kind in {"text", "refusal"} and isinstance(given, str):
+    if kind in ("text", "refusal") and isinstance(given, str):
         return {"text": given}
     if kind == "image_url":
         return _image(given.get("url") if isinstance(given, dict) else given)

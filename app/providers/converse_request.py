@@ -25,7 +25,7 @@ OPENAI = frozenset(
         *("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "verbosity", "web_search_options"),
     }
 )
-TIERS = frozenset({"priority", "default", "flex"})
+TIERS = ("priority", "default", "flex")
 EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 
 
@@ -59,11 +59,12 @@ def converse_body(body: Mapping[str, Any], model: str) -> dict[str, Any]:
 
 def _refuse(body: Mapping[str, Any]) -> None:
     """An answer without what these ask for would be wrong; everything else that is left out is a hint."""
-    if body.get("n") not in {None, 1}:
+    if body.get("n") not in (None, 1):
         raise BadRequest("Bedrock gives one answer for each call: 'n' must be 1.", param="n")
     if body.get("logprobs"):
         raise BadRequest("Bedrock tells no log probabilities.", param="logprobs")
-    if "audio" in (body.get("modalities") or ()):
+    modalities = body.get("modalities")
+    if isinstance(modalities, list) and "audio" in modalities:
         raise BadRequest("Bedrock's chat answers in text.", param="modalities")
     if body.get("functions"):
         raise BadRequest("'functions' are not known to Bedrock; 'tools' are.", param="functions")

@@ -38,7 +38,7 @@ class ChatReader:
         self._envelope = envelope(sent, "chat.completion.chunk", [])
         self._frames = FrameReader()
         # Calls of tools by the number of their block: their own number, and whether arguments were seen.
-        self._calls: dict[object, tuple[int, bool]] = {}
+        self._calls: dict[int, tuple[int, bool]] = {}
         self._stopped = False
         # Whatever comes now is not passed on.
         self._over = False
@@ -84,7 +84,8 @@ class ChatReader:
 
     def _delta(self, name: str, said: dict[str, Any]) -> dict[str, Any] | None:
         """What one event about a block of content adds to the message."""
-        block = said.get("contentBlockIndex")
+        index = said.get("contentBlockIndex")
+        block = index if isinstance(index, int) else 0
         if name == "contentBlockStart":
             start = said.get("start")
             return self._tool_start(block, start.get("toolUse") if isinstance(start, dict) else None)
@@ -104,7 +105,7 @@ class ChatReader:
             return reasoning(thought)
         return {"content": delta["text"]} if isinstance(delta.get("text"), str) else None
 
-    def _tool_start(self, block: object, tool: object) -> dict[str, Any] | None:
+    def _tool_start(self, block: int, tool: object) -> dict[str, Any] | None:
         if not isinstance(tool, dict):
             return None
         number = len(self._calls)
