@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import certifi
-import orjson
 import urllib3
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from urllib3.exceptions import HTTPError
 
 from app.errors import ProviderFailed
+from app.providers.events import dumped
 from app.providers.openai_answers import parsed
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -105,19 +105,21 @@ def fetched(credentials: str | None, metadata_uri: str = METADATA_URI) -> Token:
         fields = {"grant_type": "refresh_token"} | {name: str(said.get(name)) for name in names}
     else:
         raise ProviderFailed("vertex_credentials must be of a service_account or of an authorized_user.")
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    return _answered("POST", str(said.get("token_uri") or TOKEN_URI), form, urlencode(fields))
+    uri = str(said.get("token_uri") or TOKEN_URI)
+    if not uri.startswith(("https://", "http://")):
+        raise ProviderFailed("The token_uri of vertex_credentials is no address.")
+    return _answered("POST", uri, {"Content-Type": "application/x-www-form-urlencoded"}, urlencode(fields))
 
 
 def document(credentials: str) -> dict[str, Any]:
     """What the credentials say. Raises ProviderFailed."""
-    text: str | bytes = credentials
+    text = credentials.encode("utf-8", "surrogatepass")
     if not credentials.lstrip().startswith("{"):
         try:
             text = Path(credentials).read_bytes()
         except (OSError, ValueError) as error:
             raise ProviderFailed("The file of vertex_credentials cannot be read.") from error
-    said = parsed(text.encode() if isinstance(text, str) else text)
+    said = parsed(text)
     if not said:
         raise ProviderFailed("vertex_credentials are no JSON object.")
     return said
@@ -136,7 +138,7 @@ def assertion(said: Mapping[str, Any], now: int) -> str:
         "iat": now,
         "exp": now + ASSERTION_SECONDS,
     }
-    text = f"{_encoded(orjson.dumps(head))}.{_encoded(orjson.dumps(claims))}"
+    text = f"{_encoded(dumped(head))}.{_encoded(dumped(claims))}"
     return f"{text}.{_encoded(_private_key(said).sign(text.encode(), PKCS1v15(), SHA256()))}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import urllib3
@@ -170,8 +171,7 @@ def prepared(model: str, **options: str) -> str:
         ),
         (
             PROFILE,
-            "https://bedrock-runtime.us-west-2.amazonaws.com/model/arn%3Aaws%3Abedrock%3Aus-west-2%3A123456789012"
-            "%3Aapplication-inference-profile%2Fa1b2c3d4e5f6/converse",
+            f"https://bedrock-runtime.us-west-2.amazonaws.com/model/{quote(PROFILE, safe='')}/converse",
         ),
     ],
 )
