@@ -153,17 +153,22 @@ def _options(
             continue
         if option.address and not is_address(value, "http", "https"):
             params.wrong(option.name, value, 'an address like "https://…"', secret="@" in value)
-        if option.document and stored and not value.lstrip().startswith("{"):
+        if option.document and stored and option.name in params.values and not value.lstrip().startswith("{"):
             # A file of the gateway's is not for whoever may add a deployment.
             params.wrong(option.name, value, "a JSON text; paths are read in config.yaml only", secret=True)
         found[option.name] = value
     return tuple(found.items())
 
 
+def vendor_of(params: Mapping[str, Any]) -> str:
+    """The vendor that a model names, by its name in the table."""
+    name = str(params.get("model")).partition("/")[0]
+    return name if name in VENDORS else "openai"
+
+
 def secrets_of(params: Mapping[str, Any]) -> list[str]:
     """The secret parameters that a vendor has."""
-    vendor = VENDORS.get(str(params.get("model")).partition("/")[0], VENDORS["openai"])
-    return ["api_key", *(option.name for option in vendor.options if option.secret)]
+    return ["api_key", *(option.name for option in VENDORS[vendor_of(params)].options if option.secret)]
 
 
 def _given(params: Section, option: Option, expected: str, *, by_default: bool) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -93,9 +93,12 @@ class StoredDeployments:
                 "litellm_params": row.litellm_params | given["litellm_params"],
                 "model_info": row.model_info | given["model_info"] | {"id": row.id},
             }
-            if set(SECRETS).isdisjoint(given["litellm_params"]):
-                self._check_address(row, merged["litellm_params"])
-                merged["litellm_params"] |= self._secrets(row)
+            kept = [
+                name for name in model_list.secrets_of(merged["litellm_params"]) if name not in given["litellm_params"]
+            ]
+            if self._stays(row, merged["litellm_params"], kept):
+                secrets = self._secrets(row)
+                merged["litellm_params"] |= {name: secrets[name] for name in kept if name in secrets}
             self._assign(row, merged, given["litellm_params"])
         return self._deployment(row)
 
@@ -158,14 +161,22 @@ class StoredDeployments:
             return BadRequest("This deployment stands in config.yaml, and can only be changed there.", param="id")
         return NotFound("There is no such deployment.", param="id")
 
-    def _check_address(self, row: StoredDeployment, params: Mapping[str, Any]) -> None:
-        """A key is never sent to an address that it was not given for. Raises BadRequest."""
-        moves = any(params.get(name) != row.litellm_params.get(name) for name in ADDRESSES)
-        if row.credentials is not None and moves:
-            raise BadRequest(
-                "The address changes, and a key is never sent to another one than it was given for: send api_key too.",
-                param="litellm_params.api_key",
-            )
+    def _stays(self, row: StoredDeployment, params: Mapping[str, Any], kept: Sequence[str]) -> bool:
+        """Whether the secrets that are not given are kept. They are never sent to an address they were not given for.
+
+        Raises BadRequest where the address changes and none is given.
+        """
+        if row.credentials is None or not kept:
+            return False
+        same_vendor = model_list.vendor_of(params) == model_list.vendor_of(row.litellm_params)
+        if same_vendor and all(params.get(name) == row.litellm_params.get(name) for name in ADDRESSES):
+            return True
+        if len(kept) < len(model_list.secrets_of(params)):
+            return False
+        raise BadRequest(
+            "The address changes, and a key is never sent to another one than it was given for: send api_key too.",
+            param="litellm_params.api_key",
+        )
 
     def _secrets(self, row: StoredDeployment) -> dict[str, Any]:
         try:
