@@ -58,7 +58,7 @@ def test_a_deployment_that_says_nothing_has_the_environments_keys(*, stored: boo
 
 
 def test_to_keys_that_are_stated_no_token_of_the_environments_belongs() -> None:
-    own = {"aws_access_key_id": "mine", "aws_secret_access_key": "my own"}
+    own: dict[str, Any] = {"aws_access_key_id": "mine", "aws_secret_access_key": "my own"}
     deployment, _ = found(NOVA, AWS | BEARER, **own)
     assert (dict(deployment.options), deployment.api_key) == (own | {"aws_region_name": "eu-west-1"}, None)
 
@@ -70,12 +70,13 @@ def test_an_api_key_that_is_stated_stands_alone() -> None:
 
 @pytest.mark.parametrize("name", ["api_base", "aws_bedrock_runtime_endpoint"])
 def test_the_environments_keys_go_to_no_address_that_a_stored_deployment_states(name: str) -> None:
-    deployment, _ = found(NOVA, AWS | BEARER, stored=True, **{name: "https://elsewhere.example"})
+    stated: dict[str, Any] = {name: "https://elsewhere.example"}
+    deployment, _ = found(NOVA, AWS | BEARER, stored=True, **stated)
     assert (deployment.api_key, {option for option, _ in deployment.options} - {name}) == (None, set())
 
 
 def test_whoever_writes_the_configuration_may_send_them_to_an_endpoint_of_awss() -> None:
-    endpoint = {"aws_bedrock_runtime_endpoint": "https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com"}
+    endpoint: dict[str, Any] = {"aws_bedrock_runtime_endpoint": "https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com"}
     assert options(NOVA, AWS, **endpoint) == OF_AWS | endpoint
 
 
@@ -100,7 +101,8 @@ def test_a_key_that_no_header_can_hold_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["aws_region_name", "vertex_project"])
 def test_a_parameter_of_another_vendors_is_wrong(name: str) -> None:
-    assert "no such parameter" in problem("openai/gpt-4o", api_key="k", **{name: "x"})
+    stated: dict[str, Any] = {"api_key": "k", name: "x"}
+    assert "no such parameter" in problem("openai/gpt-4o", **stated)
 
 
 def test_no_secret_is_in_what_a_deployment_shows_of_itself() -> None:
