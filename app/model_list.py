@@ -84,6 +84,8 @@ def read(entry: Section, ids: dict[str, str], *, stored: bool = False) -> Deploy
     rest |= {} if mock_response is not None else _api(params, VENDORS[named], stored=stored)
     if model_name is None or model is None:
         return None
+    if named in VENDORS and (path := VENDORS[named].path) and (bare := path.sub("", model, count=1)) != model:
+        rest["base_model"] = rest["base_model"] or bare
     return Deployment(
         id=_identity(entry, params, info, ids),
         model_name=model_name,

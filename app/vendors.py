@@ -6,6 +6,7 @@ a file in providers/ too.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -32,6 +33,7 @@ class Vendor:
     has a provider for each). `api_base` is the vendor's own address; None: each deployment has its own, or it is made
     of options. `base_variables` and `key_variables` of the environment say where and with which key it is called where
     config.yaml does not; LiteLLM reads the same ones. A vendor with `base_variables` lives at an address of one's own.
+    `path` is what may stand before a model's own name, which is the name that it has a price by.
     """
 
     prices: str
@@ -42,7 +44,13 @@ class Vendor:
     base_variables: tuple[str, ...] = ()
     base_needed: bool = False
     options: tuple[Option, ...] = ()
+    path: re.Pattern[str] | None = None
 
+
+# LiteLLM's configurations choose an API of Bedrock's by "converse/" and "invoke/", where here the route does.
+BEDROCK_PATH = re.compile(
+    r"(?:(?:converse|invoke)/)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)/)?(?:(?:converse|invoke)/)?"
+)
 
 VENDORS = {
     "openai": Vendor("openai", api_base="https://api.openai.com/v1", key_variables=("OPENAI_API_KEY",)),
@@ -145,6 +153,7 @@ VENDORS = {
             Option("aws_region_name", ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")),
             Option("aws_bedrock_runtime_endpoint", ("AWS_BEDROCK_RUNTIME_ENDPOINT",), address=True),
         ),
+        path=BEDROCK_PATH,
     ),
     "vertex_ai": Vendor(
         "google",

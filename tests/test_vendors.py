@@ -76,7 +76,9 @@ def test_the_environments_keys_go_to_no_address_that_a_stored_deployment_states(
 
 
 def test_whoever_writes_the_configuration_may_send_them_to_an_endpoint_of_awss() -> None:
-    endpoint: dict[str, Any] = {"aws_bedrock_runtime_endpoint": "https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com"}
+    endpoint: dict[str, Any] = {
+        "aws_bedrock_runtime_endpoint": "https://vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com"
+    }
     assert options(NOVA, AWS, **endpoint) == OF_AWS | endpoint
 
 
@@ -111,3 +113,17 @@ def test_no_secret_is_in_what_a_deployment_shows_of_itself() -> None:
 
 def test_every_address_among_the_parameters_is_no_secret() -> None:
     assert not [option for vendor in VENDORS.values() for option in vendor.options if option.address and option.secret]
+
+
+@pytest.mark.parametrize("path", ["converse/", "invoke/", "us-west-2/", "converse/us-west-2/", "eu-central-1/invoke/"])
+def test_a_model_has_the_price_of_its_own_name(path: str) -> None:
+    deployment, _ = found(f"bedrock/{path}amazon.nova-pro-v1:0", AWS)
+    assert (deployment.base_model, deployment.model) == ("amazon.nova-pro-v1:0", f"{path}amazon.nova-pro-v1:0")
+
+
+def test_a_model_that_has_nothing_before_its_name_needs_no_other() -> None:
+    assert found(NOVA, AWS)[0].base_model is None
+    assert (
+        found("bedrock/arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0", AWS)[0].base_model
+        is None
+    )

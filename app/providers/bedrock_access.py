@@ -9,9 +9,8 @@ from urllib.parse import quote
 from app.errors import ProviderFailed
 from app.providers.aws_signing import AwsKeys, signed
 from app.providers.base import JSON, Outgoing, Target
+from app.vendors import BEDROCK_PATH
 
-# "converse/" and "invoke/" choose an API in LiteLLM's configurations; here the route does.
-PREFIX = re.compile(r"(?:(?:converse|invoke)/)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)/)?(?:(?:converse|invoke)/)?")
 # It becomes a part of the host's name, so it must not end it.
 REGION = re.compile(r"[a-z0-9-]+")
 ARN = re.compile(r"arn:aws[a-z-]*:bedrock:(?P<region>[a-z0-9-]+):")
@@ -43,10 +42,10 @@ def model_of(target: Target) -> str:
 
 def _model_and_region(target: Target) -> tuple[str, str | None]:
     """A region in the model's name goes first: a model by its ARN is nowhere else."""
-    prefix = PREFIX.match(target.model)
-    model = target.model[prefix.end() :] if prefix else target.model
+    path = BEDROCK_PATH.match(target.model)
+    model = target.model[path.end() :] if path else target.model
     arn = ARN.match(model)
-    region = (prefix["region"] if prefix else None) or (arn["region"] if arn else None)
+    region = (path["region"] if path else None) or (arn["region"] if arn else None)
     return model, region or target.options.get("aws_region_name")
 
 
