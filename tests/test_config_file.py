@@ -28,7 +28,6 @@ def problems(directory: Path, text: str, **environ: str) -> list[str]:
 ENTRY = "model_list[0].litellm_params"
 SECRET = 'a secret that starts with "sk-" and has 16 or more characters, no spaces'
 VENDOR = f'"<vendor>/<model>" with one of {", ".join(VENDORS)}; a server that speaks OpenAI\'s format is'
-PROVIDERS = " or ".join(f'"{name}/<model>"' for name in VENDORS) + "; a server that speaks OpenAI's format is"
 RETENTION = 'a duration of a day or more like "90d", or null to keep everything'
 PRICE = "dollars per token, from 0 to 0.01; is this per million?"
 
