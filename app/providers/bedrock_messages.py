@@ -134,7 +134,8 @@ def _body(sent: Sent, **more: Any) -> bytes:
         changes["anthropic_version"] = VERSION
     if asked := betas(sent.headers, ON_BEDROCK):
         stated = sent.body.get("anthropic_beta")
-        changes["anthropic_beta"] = list(dict.fromkeys([*(stated if isinstance(stated, list) else ()), *asked]))
+        stated = stated if isinstance(stated, list) else []
+        changes["anthropic_beta"] = [*stated, *(beta for beta in asked if beta not in stated)]
     return spliced(sent.raw, changes)
 
 

@@ -48,7 +48,7 @@ def tier_of(answer: dict[str, Any]) -> str | None:
     """The tier of an answer, or of a stream's metadata, where it has a price of its own."""
     tier = answer.get("serviceTier")
     kind = tier.get("type") if isinstance(tier, dict) else None
-    return kind if kind in {"flex", "priority"} else None
+    return kind if kind in ("flex", "priority") else None
 
 
 def whole_chat(sent: Sent, status: int, answer: bytes) -> Whole:
@@ -85,8 +85,9 @@ def reasoning(content: dict[str, Any]) -> dict[str, Any]:
     """Reasoning as DeepSeek's clients read it, and as LiteLLM's clients send it back, with its signature."""
     if isinstance(redacted := content.get("redactedContent"), str):
         return {"thinking_blocks": [{"type": "redacted_thinking", "data": redacted}]}
-    text, signature = content.get("text"), content.get("signature")
-    block = {"type": "thinking", "thinking": text or "", "signature": signature or ""}
+    told = (content.get(name) for name in ("text", "signature"))
+    text, signature = (part if isinstance(part, str) else "" for part in told)
+    block = {"type": "thinking", "thinking": text, "signature": signature}
     return {"thinking_blocks": [block]} | ({"reasoning_content": text} if text else {})
 
 

@@ -218,6 +218,7 @@ def test_betas_that_bedrock_knows_go_into_the_body() -> None:
     assert betas("claude-code-20250219") is None
     assert betas("advanced-tool-use-2025-11-20") == ["tool-search-tool-2025-10-19"]
     assert betas("effort-2025-11-24", ["new-2027-01-01"]) == ["new-2027-01-01", "effort-2025-11-24"]
+    assert betas("effort-2025-11-24", [["odd"]]) == [["odd"], "effort-2025-11-24"]
 
 
 @pytest.mark.parametrize("name", ["throttlingException", "serviceUnavailableException"])

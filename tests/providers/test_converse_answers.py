@@ -251,7 +251,10 @@ JSON = st.recursive(
         st.lists(inner, max_size=2)
         | st.dictionaries(
             st.sampled_from(
-                ["start", "delta", "text", "toolUse", "input", "reasoningContent", "usage", "contentBlockIndex"]
+                [
+                    *("start", "delta", "text", "toolUse", "input", "reasoningContent", "reasoningText", "usage"),
+                    *("citationsContent", "content", "contentBlockIndex", "serviceTier", "type", "stopReason"),
+                ]
             ),
             inner,
             max_size=3,
@@ -274,7 +277,8 @@ def test_no_event_makes_a_stream_raise(events: list[tuple[str, Any]]) -> None:
 @settings(deadline=None)
 @given(JSON, st.sampled_from([200, 400, 500]))
 def test_no_answer_makes_it_raise(said: Any, status: int) -> None:
-    made = whole_chat(sent("chat/completions", ASKED), status, json.dumps({"output": said, "usage": said}).encode())
+    answer = {"output": {"message": {"content": [said]}}, "usage": said, "serviceTier": {"type": said}, "message": said}
+    made = whole_chat(sent("chat/completions", ASKED), status, json.dumps(answer).encode())
     assert isinstance(orjson.loads(made.body), dict)
 
 
