@@ -10,16 +10,19 @@ import pytest
 from anthropic import Anthropic, RateLimitError
 from openai import OpenAI
 
-from tests.journeys.conftest import Person
+from tests.journeys.conftest import Person, user_of
+from tests.journeys.test_stored_models import everywhere
 from tests.journeys.waiting import until
 from tests.providers import aws_frames, converse_examples, gemini_examples, messages
-from tests.scripted_bedrock import FRAMES, KEYS, SECRET_KEY, ScriptedBedrock
+from tests.scripted_bedrock import FRAMES, KEYS, SECRET_KEY, SESSION_TOKEN, ScriptedBedrock
 from tests.scripted_bedrock import Answer as BedrockAnswer
 from tests.scripted_vertex import Answer as VertexAnswer
 from tests.scripted_vertex import ScriptedVertex
+from tests.services.stack import Stack
 
 CLAUDE_ON_BEDROCK, NOVA = "bedrock/eu.anthropic.claude-sonnet-4-5-20250929-v1:0", "bedrock/amazon.nova-pro-v1:0"
 CLAUDE_ON_VERTEX, GEMINI = "vertex_ai/claude-sonnet-4-5@20250929", "vertex_ai/gemini-2.5-flash"
+PRIVATE_KEY = "BEGIN PRIVATE KEY"
 COSTS = {
     "input_cost_per_token": 0.0001,
     "output_cost_per_token": 0.001,
@@ -173,3 +176,28 @@ def test_anthropics_library_knows_bedrocks_throttling(
     bedrock.answers["invoke"] = whole
     assert caught.value.message.count("[redacted]") >= 1
     assert SECRET_KEY not in caught.value.message
+
+
+def test_the_secrets_of_clouds_are_nowhere_in_clear(
+    own_stack: Stack, params: Callable[[str], dict[str, Any]], database_url: str, redis_url: str
+) -> None:
+    admin = Person(own_stack.master_key, own_stack.urls[0])
+    caller = user_of(own_stack, admin, max_budget=5)
+    answers = [
+        admin.post("/model/new", {"model_name": name, "litellm_params": params(model) | changed})
+        for name, model, changed in (
+            ("nova", NOVA, {}),
+            ("gemini", GEMINI, {}),
+            ("wrong", GEMINI, {"vertex_credentials": "{" + PRIVATE_KEY}),
+            ("refused", NOVA, {"aws_secret_access_key": SECRET_KEY + " ", "aws_access_key_id": SECRET_KEY}),
+        )
+    ]
+    answers += [caller.chat(name, max_tokens=100) for name in ("nova", "gemini", "wrong", "refused")]
+    answers += [admin.get("/model/info"), admin.get("/v2/model/info"), admin.get("/audit")]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200, 200, 502, 403, 200, 200, 200]
+    places = everywhere(own_stack, database_url, redis_url)
+    places["answers"] = "".join(str(answer.headers) + answer.text for answer in answers)
+    secrets = (SECRET_KEY, SESSION_TOKEN, PRIVATE_KEY, "ya29.")
+    assert [(place, secret) for place, text in places.items() for secret in secrets if secret in text] == []
+    # Were the search blind, it would find nothing either.
+    assert [place for place in ("SQL", "answers") if "nova" not in places[place]] == []
