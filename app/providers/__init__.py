@@ -33,7 +33,7 @@ PROVIDERS: dict[str, Provider | LocalProvider] = {
 }
 # Vendors that have Anthropic's models beside their own speak Anthropic's language for these.
 CLAUDE: dict[str, Provider] = {"bedrock": BedrockClaude(), "vertex_ai": VertexClaude()}
-CLAUDE_MODEL = re.compile(r"(?:^|[./])(?:anthropic\.)?claude")
+CLAUDE_MODEL = re.compile(r"(?:^|[./])claude")
 
 
 def provider_of(name: str, model: str) -> Provider | LocalProvider:
