@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from app import config_file
 from app.config_file import Section, is_address
 from app.price_names import Stated
-from app.vendors import OPTIONS, SECRET_OPTIONS, VENDORS, Option, Vendor
+from app.vendors import ADDRESS_OPTIONS, OPTIONS, SECRET_OPTIONS, VENDORS, Option, Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,8 @@ def read(entry: Section, ids: dict[str, str], *, stored: bool = False) -> Deploy
     rest |= {} if mock_response is not None else _api(params, VENDORS[named], stored=stored)
     if model_name is None or model is None:
         return None
+    if named in VENDORS and (path := VENDORS[named].path) and (bare := path.sub("", model, count=1)) != model:
+        rest["base_model"] = rest["base_model"] or bare
     return Deployment(
         id=_identity(entry, params, info, ids),
         model_name=model_name,
@@ -114,8 +116,11 @@ def _api(params: Section, vendor: Vendor, *, stored: bool) -> dict[str, Any]:
     vendor's own address or at one that it states, and a key from the environment goes to the former only: whoever may
     add a deployment must not learn it.
     """
-    elsewhere = not vendor.base_variables and params.values.get("api_base") is not None
+    stated = {name for name, value in params.values.items() if value is not None}
+    elsewhere = (not vendor.base_variables and "api_base" in stated) or (stored and bool(stated & set(ADDRESS_OPTIONS)))
     by_default = not elsewhere and not (stored and vendor.base_variables)
+    # Credentials are not mixed: to a secret that is stated, none of the environment's belongs.
+    secrets_by_default = by_default and stated.isdisjoint(SECRETS)
     base = Option("api_base", vendor.base_variables, needed=vendor.base_needed)
     key = Option("api_key", vendor.key_variables, secret=True, needed=vendor.key_needed and not elsewhere)
     address = 'an address like "https://…"'
@@ -124,25 +129,44 @@ def _api(params: Section, vendor: Vendor, *, stored: bool) -> dict[str, Any]:
         params.wrong("api_base", api_base, address, secret="@" in api_base)
     return {
         "api_base": api_base,
-        "api_key": _given(params, key, "a string", by_default=by_default),
+        "api_key": _given(params, key, "a string", by_default=secrets_by_default),
         "api_version": params.text("api_version", 'a string like "2024-10-21"'),
-        "options": _options(params, vendor, by_default=by_default),
+        "options": _options(
+            params, vendor, by_default=by_default, secrets_by_default=secrets_by_default, stored=stored
+        ),
     }
 
 
-def _options(params: Section, vendor: Vendor, *, by_default: bool) -> tuple[tuple[str, str], ...]:
+def _options(
+    params: Section, vendor: Vendor, *, by_default: bool, secrets_by_default: bool, stored: bool
+) -> tuple[tuple[str, str], ...]:
     """Read the parameters that only this vendor has; those of others are wrong here."""
     for name in OPTIONS:
         if params.values.get(name) is not None and name not in {option.name for option in vendor.options}:
             params.notes.problem(params.at(name), "this vendor has no such parameter")
-    found = {option.name: _given(params, option, "a string", by_default=by_default) for option in vendor.options}
-    return tuple((name, value) for name, value in found.items() if value is not None)
+    found: dict[str, str] = {}
+    for option in vendor.options:
+        value = _given(params, option, "a string", by_default=secrets_by_default if option.secret else by_default)
+        if value is None:
+            continue
+        if option.address and not is_address(value, "http", "https"):
+            params.wrong(option.name, value, 'an address like "https://…"', secret="@" in value)
+        if option.document and stored and option.name in params.values and not value.lstrip().startswith("{"):
+            # A file of the gateway's is not for whoever may add a deployment.
+            params.wrong(option.name, value, "a JSON text; paths are read in config.yaml only", secret=True)
+        found[option.name] = value
+    return tuple(found.items())
+
+
+def vendor_of(params: Mapping[str, Any]) -> str:
+    """The vendor that a model names, by its name in the table."""
+    name = str(params.get("model")).partition("/")[0]
+    return name if name in VENDORS else "openai"
 
 
 def secrets_of(params: Mapping[str, Any]) -> list[str]:
     """The secret parameters that a vendor has."""
-    vendor = VENDORS.get(str(params.get("model")).partition("/")[0], VENDORS["openai"])
-    return ["api_key", *(option.name for option in vendor.options if option.secret)]
+    return ["api_key", *(option.name for option in VENDORS[vendor_of(params)].options if option.secret)]
 
 
 def _given(params: Section, option: Option, expected: str, *, by_default: bool) -> str | None:
@@ -153,7 +177,7 @@ def _given(params: Section, option: Option, expected: str, *, by_default: bool) 
         if usual or option.needed:
             default = config_file.REFERENCE + (usual or option.variables)[0]
     value = params.text(option.name, expected, default=default, required=option.needed, secret=option.secret)
-    if option.secret and value is not None and not (value.isascii() and value.isprintable()):
+    if option.secret and not option.document and value is not None and not (value.isascii() and value.isprintable()):
         params.wrong(option.name, value, "characters that a header can hold", secret=True)
     return value
 

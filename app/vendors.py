@@ -6,17 +6,23 @@ a file in providers/ too.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A parameter that only some vendors have: `variables` of the environment give it where config.yaml does not."""
+    """A parameter that only some vendors have: `variables` of the environment give it where config.yaml does not.
+
+    `address`: calls go there, credentials and all. `document`: it is a JSON text or the path of one, and no header.
+    """
 
     name: str
     variables: tuple[str, ...] = ()
     secret: bool = False
     needed: bool = False
+    address: bool = False
+    document: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,7 @@ class Vendor:
     has a provider for each). `api_base` is the vendor's own address; None: each deployment has its own, or it is made
     of options. `base_variables` and `key_variables` of the environment say where and with which key it is called where
     config.yaml does not; LiteLLM reads the same ones. A vendor with `base_variables` lives at an address of one's own.
+    `path` is what may stand before a model's own name, which is the name that it has a price by.
     """
 
     prices: str
@@ -37,7 +44,13 @@ class Vendor:
     base_variables: tuple[str, ...] = ()
     base_needed: bool = False
     options: tuple[Option, ...] = ()
+    path: re.Pattern[str] | None = None
 
+
+# LiteLLM's configurations choose an API of Bedrock's by "converse/" and "invoke/", where here the route does.
+BEDROCK_PATH = re.compile(
+    r"(?:(?:converse|invoke)/)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)/)?(?:(?:converse|invoke)/)?"
+)
 
 VENDORS = {
     "openai": Vendor("openai", api_base="https://api.openai.com/v1", key_variables=("OPENAI_API_KEY",)),
@@ -128,8 +141,39 @@ VENDORS = {
         base_needed=True,
     ),
     "custom_openai": Vendor("custom_openai", key_needed=False, base_needed=True),
+    "bedrock": Vendor(
+        "aws",
+        "bedrock",
+        key_variables=("AWS_BEARER_TOKEN_BEDROCK",),
+        key_needed=False,
+        options=(
+            Option("aws_access_key_id", ("AWS_ACCESS_KEY_ID",), secret=True),
+            Option("aws_secret_access_key", ("AWS_SECRET_ACCESS_KEY",), secret=True),
+            Option("aws_session_token", ("AWS_SESSION_TOKEN",), secret=True),
+            Option("aws_region_name", ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")),
+            Option("aws_bedrock_runtime_endpoint", ("AWS_BEDROCK_RUNTIME_ENDPOINT",), address=True),
+        ),
+        path=BEDROCK_PATH,
+    ),
+    "vertex_ai": Vendor(
+        "google",
+        "vertex_ai",
+        key_needed=False,
+        options=(
+            Option("vertex_project", ("VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT")),
+            Option("vertex_location", ("VERTEXAI_LOCATION", "VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION")),
+            Option(
+                "vertex_credentials",
+                ("VERTEXAI_CREDENTIALS", "GOOGLE_APPLICATION_CREDENTIALS"),
+                secret=True,
+                document=True,
+            ),
+        ),
+    ),
 }
 OPTIONS = tuple(dict.fromkeys(option.name for vendor in VENDORS.values() for option in vendor.options))
 SECRET_OPTIONS = tuple(
     dict.fromkeys(option.name for vendor in VENDORS.values() for option in vendor.options if option.secret)
 )
+# Where calls go, beside api_base.
+ADDRESS_OPTIONS = tuple(option.name for vendor in VENDORS.values() for option in vendor.options if option.address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,9 +22,12 @@ from app.gateway.credentials import CannotDecrypt, Credentials
 from app.model_list import SECRETS, Deployment
 from app.models import StoredDeployment
 from app.settings import Settings
+from app.vendors import ADDRESS_OPTIONS
 
 # The policy subject of all deployments together.
 SUBJECT = "models"
+# The parameters that say where calls go.
+ADDRESSES = ("api_base", *ADDRESS_OPTIONS)
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 BLOCKED = "it is blocked; /model/unblock opens it"
 # Stands for a secret that cannot be decrypted while the rest of its deployment is read.
@@ -91,9 +94,12 @@ class StoredDeployments:
                 "litellm_params": row.litellm_params | given["litellm_params"],
                 "model_info": row.model_info | given["model_info"] | {"id": row.id},
             }
-            if "api_key" not in given["litellm_params"]:
-                self._check_address(row, merged["litellm_params"])
-                merged["litellm_params"] |= self._secrets(row)
+            kept = [
+                name for name in model_list.secrets_of(merged["litellm_params"]) if name not in given["litellm_params"]
+            ]
+            if self._stays(row, merged["litellm_params"], kept):
+                secrets = self._secrets(row)
+                merged["litellm_params"] |= {name: secrets[name] for name in kept if name in secrets}
             self._assign(row, merged, given["litellm_params"])
         return self._deployment(row)
 
@@ -156,13 +162,22 @@ class StoredDeployments:
             return BadRequest("This deployment stands in config.yaml, and can only be changed there.", param="id")
         return NotFound("There is no such deployment.", param="id")
 
-    def _check_address(self, row: StoredDeployment, params: Mapping[str, Any]) -> None:
-        """A key is never sent to an address that it was not given for. Raises BadRequest."""
-        if row.credentials is not None and params.get("api_base") != row.litellm_params.get("api_base"):
-            raise BadRequest(
-                "The address changes, and a key is never sent to another one than it was given for: send api_key too.",
-                param="litellm_params.api_key",
-            )
+    def _stays(self, row: StoredDeployment, params: Mapping[str, Any], kept: Sequence[str]) -> bool:
+        """Whether the secrets that are not given are kept. They are never sent to an address they were not given for.
+
+        Raises BadRequest where the address changes and none is given.
+        """
+        if row.credentials is None or not kept:
+            return False
+        same_vendor = model_list.vendor_of(params) == model_list.vendor_of(row.litellm_params)
+        if same_vendor and all(params.get(name) == row.litellm_params.get(name) for name in ADDRESSES):
+            return True
+        if len(kept) < len(model_list.secrets_of(params)):
+            return False
+        raise BadRequest(
+            "The address changes, and a key is never sent to another one than it was given for: send api_key too.",
+            param="litellm_params.api_key",
+        )
 
     def _secrets(self, row: StoredDeployment) -> dict[str, Any]:
         try:
@@ -177,7 +192,8 @@ class StoredDeployments:
         _check_strings("", dict(said))
         info = {name: value for name, value in said["model_info"].items() if name != "id"}
         self._read(said["model_name"], said["litellm_params"], info | {"id": row.id})
-        _check_bare(said["litellm_params"].get("api_base"))
+        for name in ADDRESSES:
+            _check_bare(name, said["litellm_params"].get(name))
         params = _stated("litellm_params", said["litellm_params"])
         row.model_name = said["model_name"]
         row.litellm_params = {name: value for name, value in params.items() if name not in SECRETS}
@@ -235,7 +251,7 @@ def _check_strings(path: str, value: object) -> None:
         raise BadRequest(f"`{path}`: Must not hold control characters.", param=path)
 
 
-def _check_bare(address: object) -> None:
+def _check_bare(name: str, address: object) -> None:
     """The address is stored as it is, also that of a mock, so it must not hold a secret. Raises BadRequest."""
     if address is None:
         return
@@ -244,8 +260,8 @@ def _check_bare(address: object) -> None:
         if "@" not in parts.netloc and not parts.query and not parts.fragment:
             return
     raise BadRequest(
-        "`litellm_params.api_base`: expected an address without user name, password, query and fragment.",
-        param="litellm_params.api_base",
+        f"`litellm_params.{name}`: expected an address without user name, password, query and fragment.",
+        param=f"litellm_params.{name}",
     )
 
 

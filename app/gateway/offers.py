@@ -15,7 +15,7 @@ from app.ledger.price_list import price_for
 from app.ledger.pricing import ONE_REQUEST, Price, estimate
 from app.ledger.usage import Usage
 from app.model_list import Deployment
-from app.providers import PROVIDERS
+from app.providers import provider_of
 from app.providers.base import LocalProvider, Provider, Target, WireFormat
 from app.vendors import SECRET_OPTIONS
 
@@ -61,7 +61,7 @@ def offer(deployment: Deployment) -> Offer:
 def _offer(deployment: Deployment, period: int) -> Offer:
     return Offer(
         deployment=deployment,
-        provider=PROVIDERS[deployment.provider],
+        provider=provider_of(deployment.provider, deployment.base_model or deployment.model),
         target=Target(
             model=deployment.model,
             api_base=deployment.api_base,

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from cryptography.fernet import Fernet, InvalidToken
 from flask import Flask
 
+from app.errors import BadRequest
 from app.extensions import db, write_transaction
 from app.gateway.deployments import StoredDeployments
 from app.model_list import Deployment
@@ -179,3 +180,43 @@ def test_an_id_that_config_yaml_has_taken_since_is_off_and_can_be_deleted(
     assert the_only(later).off == "config.yaml has a deployment with this id"
     later.delete("one")
     assert later.all() == []
+
+
+BEDROCK = {"model": "bedrock/amazon.nova-pro-v1:0", "aws_region_name": "eu-west-1", "api_key": None}
+AWS = {"aws_access_key_id": "AKIA", "aws_secret_access_key": KEY}
+
+
+def test_a_vendors_own_secrets_are_not_in_clear_either(stored: Callable[..., StoredDeployments]) -> None:
+    stored().create(given("one", **BEDROCK, **AWS))
+    assert (KEY in in_the_table(), "AKIA" in in_the_table()) == (False, False)
+    assert dict(the_only(stored()).options) == AWS | {"aws_region_name": "eu-west-1"}
+
+
+def test_a_secret_that_is_changed_is_the_new_one(stored: Callable[..., StoredDeployments]) -> None:
+    stored().create(given("one", **BEDROCK, **AWS))
+    stored().change("one", {"litellm_params": {"aws_secret_access_key": "another"}, "model_info": {}})
+    assert dict(the_only(stored()).options) == AWS | {
+        "aws_secret_access_key": "another",
+        "aws_region_name": "eu-west-1",
+    }
+
+
+def test_secrets_do_not_follow_an_endpoint_that_changes(stored: Callable[..., StoredDeployments]) -> None:
+    stored().create(given("one", **BEDROCK, **AWS))
+    moved = {"aws_bedrock_runtime_endpoint": "https://elsewhere.example"}
+    with pytest.raises(BadRequest, match="address changes"):
+        stored().change("one", {"litellm_params": moved, "model_info": {}})
+
+
+def test_new_secrets_may_move_and_leave_the_others_behind(stored: Callable[..., StoredDeployments]) -> None:
+    stored().create(given("one", **BEDROCK, **AWS, aws_session_token="old"))
+    moved = AWS | {"aws_bedrock_runtime_endpoint": "https://elsewhere.example"}
+    stored().change("one", {"litellm_params": moved, "model_info": {}})
+    assert "aws_session_token" not in dict(the_only(stored()).options)
+
+
+def test_a_key_does_not_follow_a_model_to_another_vendor(stored: Callable[..., StoredDeployments]) -> None:
+    stored().create(given("one"))
+    stored().change("one", {"litellm_params": {"model": "gpt-4o-mini"}, "model_info": {}})
+    with pytest.raises(BadRequest, match="address changes"):
+        stored().change("one", {"litellm_params": {"model": "bedrock/openai.gpt-oss-20b-1:0"}, "model_info": {}})
