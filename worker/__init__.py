@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from contextlib import suppress
 from typing import Any, cast
 
+import billiard
 from celery import Celery
 from celery.beat import EmbeddedService, Scheduler
 from celery.signals import task_prerun, worker_process_init, worker_ready
@@ -31,6 +35,22 @@ def start_clock(**_: object) -> None:
     cast("threading.Thread", EmbeddedService(celery, thread=True, scheduler_cls=Scheduler)).start()
 
 
+@worker_ready.connect
+def watch_config(**_: object) -> None:
+    """The process that makes the others reads config.yaml again too: what it has, those that it makes later begin with.
+
+    Celery's own SIGHUP, a restart, would end the worker where config.yaml is wrong.
+    """
+    flask_app.extensions["tollgate_reload"].watch("clock", pass_on=hang_up_children)
+
+
+def hang_up_children() -> None:
+    """SIGHUP at the worker is meant for the processes that run its tasks as well."""
+    for child in billiard.active_children():
+        with suppress(ProcessLookupError):
+            os.kill(cast("int", child.pid), signal.SIGHUP)
+
+
 @task_prerun.connect
 def act_as_worker(**_: object) -> None:
     """Whatever a task changes, the worker has changed."""
@@ -38,8 +58,9 @@ def act_as_worker(**_: object) -> None:
 
 
 @worker_process_init.connect
-def fresh_connections(**_: object) -> None:
+def begin_child(**_: object) -> None:
     """A forked child must not share its parent's database connections: two would read each other's answers."""
     with flask_app.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
+    flask_app.extensions["tollgate_reload"].watch("worker")

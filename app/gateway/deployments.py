@@ -30,6 +30,7 @@ SUBJECT = "models"
 ADDRESSES = ("api_base", *ADDRESS_OPTIONS)
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 BLOCKED = "it is blocked; /model/unblock opens it"
+TAKEN = "config.yaml has a deployment with this id"
 # Stands for a secret that cannot be decrypted while the rest of its deployment is read.
 UNKNOWN_SECRET = "unknown"  # noqa: S105 - the opposite of one
 
@@ -211,7 +212,7 @@ class StoredDeployments:
 
     def _deployment(self, row: StoredDeployment) -> Deployment:
         """The deployment of a row, which is `off` where it cannot be used."""
-        off = "config.yaml has a deployment with this id" if row.id in self._ids_of_config else None
+        off = TAKEN if row.id in self._ids_of_config else None
         try:
             secrets = self._credentials.open(row.credentials)
         except CannotDecrypt as error:
