@@ -22,7 +22,9 @@ limit_request_field_size = 16380
 def post_worker_init(worker):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """A process ends what it still runs, and books it, a little before gunicorn's own patience ends and kills it."""
     worker.cfg.set("graceful_timeout", max(1, worker.cfg.graceful_timeout - 3))
-    worker.wsgi.extensions["tollgate_reload"].watch("web")
+    reloader = worker.wsgi.extensions["tollgate_reload"]
+    reloader.hear_hangups()
+    reloader.watch("web")
 
 
 def on_starting(_server):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
-from contextlib import suppress
 from typing import Any, cast
 
-import billiard
 from celery import Celery
 from celery.beat import EmbeddedService, Scheduler
 from celery.signals import task_prerun, worker_process_init, worker_ready
 
 from app import audit, create_app
 from app.extensions import db
+from app.reload.process import Reloader
 from worker import budgets, expiry, reconcile, retention, rotation, schedule, settle, sweep, webhooks
 
 __all__ = ["budgets", "celery", "expiry", "reconcile", "retention", "rotation", "settle", "sweep", "webhooks"]
@@ -22,6 +19,7 @@ __all__ = ["budgets", "celery", "expiry", "reconcile", "retention", "rotation", 
 # Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
 flask_app = create_app(database_patience=40.0, redis_patience=5.0)
 celery: Celery[Any] = flask_app.extensions["celery"]
+reloader: Reloader = flask_app.extensions["tollgate_reload"]
 celery.conf.beat_schedule = schedule.SCHEDULE
 
 
@@ -41,14 +39,8 @@ def watch_config(**_: object) -> None:
 
     Celery's own SIGHUP, a restart, would end the worker where config.yaml is wrong.
     """
-    flask_app.extensions["tollgate_reload"].watch("clock", pass_on=hang_up_children)
-
-
-def hang_up_children() -> None:
-    """SIGHUP at the worker is meant for the processes that run its tasks as well."""
-    for child in billiard.active_children():
-        with suppress(ProcessLookupError):
-            os.kill(cast("int", child.pid), signal.SIGHUP)
+    reloader.hear_hangups()
+    reloader.watch("clock")
 
 
 @task_prerun.connect
@@ -63,4 +55,4 @@ def begin_child(**_: object) -> None:
     with flask_app.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
-    flask_app.extensions["tollgate_reload"].watch("worker")
+    reloader.watch("worker")

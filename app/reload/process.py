@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import mmap
 import os
 import secrets
 import signal
@@ -62,9 +63,10 @@ class Reloader:
         self._id, self._kind = "", ""
         self._request: int | None = None
         self._announced = 0.0
-        self._hung_up = False
+        # How many hangups there were, modulo 256: processes that are forked from this one see it as well.
+        self._hangups = mmap.mmap(-1, 1)
+        self._followed_hangups = 0
         self._closed = threading.Event()
-        self._pass_on: Callable[[], None] = nobody
 
     def reload(self, told: Callable[[Change], None] = nobody) -> Change:
         """Reads, checks, swaps. `told` hears of it before anything changes, and nothing does where it raises.
@@ -92,25 +94,27 @@ class Reloader:
                 self._app.extensions["tollgate"] = after
             return change
 
-    def watch(self, kind: str, pass_on: Callable[[], None] = nobody) -> None:
-        """From now on SIGHUP and requests of other processes are followed, and this process is known to them.
+    def watch(self, kind: str) -> None:
+        """From now on hangups and requests of other processes are followed, and this process is known to them.
 
-        `kind` is as in Instance. `pass_on` is called after a SIGHUP was followed. To be called in the main thread; a
-        forked child calls it for itself.
+        `kind` is as in Instance. A forked child calls it for itself; it hears of its parent's hangups.
         """
         self._one_at_a_time = threading.Lock()
         self._closed = threading.Event()
-        self._kind, self._pass_on = kind, pass_on
+        self._kind = kind
         self._id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-        self._request, self._announced, self._hung_up = None, 0.0, False
-        signal.signal(signal.SIGHUP, self._on_hangup)
-        signal.siginterrupt(signal.SIGHUP, False)  # noqa: FBT003 - the standard library has it so
+        self._request, self._announced, self._followed_hangups = None, 0.0, self._hangups[0]
         threading.Thread(target=self._run, args=(self._closed,), name="config", daemon=True).start()
         atexit.register(self.close)
 
+    def hear_hangups(self) -> None:
+        """SIGHUP at this process means that it and its children read config.yaml again. For the main thread."""
+        signal.signal(signal.SIGHUP, self._on_hangup)
+        signal.siginterrupt(signal.SIGHUP, False)  # noqa: FBT003 - the standard library has it so
+
     def _on_hangup(self, *_: object) -> None:
         """A handler may interrupt anything, so it only leaves word."""
-        self._hung_up = True
+        self._hangups[0] = (self._hangups[0] + 1) % 256
 
     def _run(self, closed: threading.Event) -> None:
         while not closed.is_set():
@@ -122,11 +126,10 @@ class Reloader:
             closed.wait(TICK_SECONDS)
 
     def look(self) -> None:
-        """One round: SIGHUP first, which needs no Redis, then requests of other processes."""
-        if self._hung_up:
-            self._hung_up = False
+        """One round: hangups first, which need no Redis, then requests of other processes."""
+        if (hangups := self._hangups[0]) != self._followed_hangups:
+            self._followed_hangups = hangups
             self._follow("SIGHUP")
-            self._pass_on()
         with suppress(LimitsUnavailable):
             latest = instances.latest_request()
             # The first look follows too: the request may have come between the reading of the file and now.
