@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, cast
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.beat import EmbeddedService, Scheduler
 from celery.signals import task_prerun, worker_process_init, worker_ready
 
@@ -23,6 +23,22 @@ reloader: Reloader = flask_app.extensions["tollgate_reload"]
 celery.conf.beat_schedule = schedule.SCHEDULE
 
 
+class WatchConfig(bootsteps.StartStopStep):
+    """The process that makes the others reads config.yaml again too: what it has, those that it makes later begin with.
+
+    Celery's own SIGHUP, a restart, would end the worker where config.yaml is wrong. This is the first moment after that
+    was installed; Redis need not answer yet.
+    """
+
+    def start(self, _worker: object) -> None:
+        """Called once, in the main process."""
+        reloader.hear_hangups()
+        reloader.watch("clock")
+
+
+celery.steps["worker"].add(WatchConfig)
+
+
 @worker_ready.connect
 def start_clock(**_: object) -> None:
     """The schedule runs in a thread of the worker's own process.
@@ -31,16 +47,6 @@ def start_clock(**_: object) -> None:
     every start, so nothing is kept in a file.
     """
     cast("threading.Thread", EmbeddedService(celery, thread=True, scheduler_cls=Scheduler)).start()
-
-
-@worker_ready.connect
-def watch_config(**_: object) -> None:
-    """The process that makes the others reads config.yaml again too: what it has, those that it makes later begin with.
-
-    Celery's own SIGHUP, a restart, would end the worker where config.yaml is wrong.
-    """
-    reloader.hear_hangups()
-    reloader.watch("clock")
 
 
 @task_prerun.connect

@@ -132,9 +132,11 @@ class Reloader:
             self._follow("SIGHUP")
         with suppress(LimitsUnavailable):
             latest = instances.latest_request()
-            # The first look follows too: the request may have come between the reading of the file and now.
-            if latest != self._request:
-                self._request = latest
+            former, self._request = self._request, latest
+            if former is None:
+                # A request may have come between the reading of the file and this first look.
+                self._follow("the start")
+            elif latest > former:
                 self._follow("POST /config/reload")
             if time.monotonic() - self._announced >= ANNOUNCE_SECONDS:
                 self.announce()
