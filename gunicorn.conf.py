@@ -22,9 +22,12 @@ limit_request_field_size = 16380
 def post_worker_init(worker):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """A process ends what it still runs, and books it, a little before gunicorn's own patience ends and kills it."""
     worker.cfg.set("graceful_timeout", max(1, worker.cfg.graceful_timeout - 3))
+    from gevent import get_hub  # type: ignore[import-untyped]  # noqa: PLC0415 - only here is everything patched
+
     reloader = worker.wsgi.extensions["tollgate_reload"]
     reloader.hear_hangups()
-    reloader.watch("web")
+    # In a thread of the system's, so that the greenlets of calls go on meanwhile.
+    reloader.watch("web", aside=get_hub().threadpool.apply)
 
 
 def on_starting(_server):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from app.errors import DatabaseUnavailable, SettingsError
 from app.extensions import redis
 from app.gateway.deployments import StoredDeployments
 from app.reload import instances
-from app.reload.process import Change
+from app.reload.process import Change, Loaded
 from tests.journeys.waiting import until
 from tests.people import HELLO, Someone
 from tests.reload.conftest import Host
@@ -197,3 +199,17 @@ def test_a_process_that_watches_is_listed_until_it_ends(host: Host) -> None:
     assert instances.listed()[0].version == host.reloader.instance().version
     host.reloader.close()
     assert instances.listed() == []
+
+
+def test_a_web_server_has_its_file_read_where_calls_do_not_wait_for_it(host: Host) -> None:
+    readers: list[int] = []
+
+    def aside(work: Callable[[], Loaded]) -> Loaded:
+        readers.append(threading.get_ident())
+        return work()
+
+    host.reloader.watch("web", aside=aside)
+    host.write("second")
+    host.reloader.reload()
+    assert host.chat("second") == 200
+    assert threading.get_ident() in readers
