@@ -2,6 +2,8 @@
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 bind = f"{os.environ.get('TOLLGATE_BIND') or '0.0.0.0'}:{os.environ.get('PORT') or 4000}"  # noqa: S104 - containers
 
@@ -35,8 +37,12 @@ def on_starting(_server):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN20
 
     Otherwise the master would end with all of its workers as soon as one of them had to be replaced.
     """
-    if hasattr(os, "memfd_create"):
-        os.environ["TOLLGATE_LAST_GOOD"] = f"/proc/self/fd/{os.memfd_create('config.yaml')}"
+    os.environ.pop("TOLLGATE_LAST_GOOD", None)
+    # Linux has such places, though not in every sandbox.
+    with suppress(AttributeError, OSError):
+        place = Path(f"/proc/self/fd/{os.memfd_create('config.yaml')}")
+        if place.read_bytes() == b"":
+            os.environ["TOLLGATE_LAST_GOOD"] = str(place)
 
 
 def when_ready(server):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201

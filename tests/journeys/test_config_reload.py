@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -187,6 +188,28 @@ def test_a_stream_that_runs_ends_as_it_began_while_its_model_leaves_the_file(
     until(lambda: len(admin.get("/spend/logs", user_id="streamer").json()) == 2, SECONDS)
     (row,) = [one for one in admin.get("/spend/logs", user_id="streamer").json() if one["model_group"] == "stream"]
     assert (row["status"], row["usage_source"]) == ("success", "provider")
+
+
+def test_calls_are_answered_while_the_file_changes_again_and_again(running: Stack, config: dict[str, Any]) -> None:
+    admin = master_of(running)
+    caller = user_of(running, admin).at(running.urls[1])
+    answers: list[int] = []
+    enough = threading.Event()
+
+    def call() -> None:
+        while not enough.is_set():
+            answers.append(caller.chat("dime").status_code)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    for turn in range(10):
+        until(lambda: len(answers) > turn * 3, SECONDS)  # noqa: B023 - it is waited for here
+        running.configure(config | {"general_settings": {"budget_wait": turn}})
+        hang_up(running.web[1])
+        assert admin.post("/config/reload").status_code == 200
+    enough.set()
+    thread.join()
+    assert set(answers) == {200}
 
 
 def test_a_limit_of_the_gateway_counts_on_the_next_call_of_a_known_caller(
