@@ -226,7 +226,12 @@ class StoredDeployments:
             found = Deployment(row.id, row.model_name, "openai", str(row.litellm_params.get("model")), stored=True)
             off = off or f"it cannot be read: {error.message}"
         off = off or (BLOCKED if row.blocked else found.off)
-        return found if off is None else replace(found, off=off, api_key=None, options=())
+        return found if off is None else switched_off(found, off)
+
+
+def switched_off(found: Deployment, why: str) -> Deployment:
+    """The deployment without its secrets, which nobody needs any more."""
+    return replace(found, off=why, api_key=None, options=())
 
 
 def _stated(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.access import policy
 from app.errors import DatabaseUnavailable, Unavailable
-from app.gateway.deployments import SUBJECT, TAKEN, StoredDeployments
+from app.gateway.deployments import SUBJECT, TAKEN, StoredDeployments, switched_off
 from app.model_list import Deployment
 from app.routing.catalog import Catalog
 from app.settings import Settings
@@ -107,5 +107,5 @@ def _under(of_config: Sequence[Deployment], before: Known) -> Known:
     ids = {deployment.id for deployment in of_config}
     stored = [one for one in before.catalog.all() if one.stored]
     freed = any(one.off == TAKEN and one.id not in ids for one in stored)
-    stored = [replace(one, off=TAKEN, api_key=None) if one.id in ids else one for one in stored]
+    stored = [switched_off(one, TAKEN) if one.id in ids else one for one in stored]
     return Known(Catalog((*of_config, *stored)), () if freed else before.policies)
