@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.access import policy
 from app.errors import DatabaseUnavailable, Unavailable
 from app.gateway.deployments import SUBJECT, TAKEN, StoredDeployments, switched_off
-from app.model_list import Deployment
 from app.routing.catalog import Catalog
 from app.settings import Settings
 
@@ -30,7 +28,7 @@ class Models:
         self.stored = StoredDeployments(settings)
         self._of_config = settings.deployments
         # Config.yaml's alone until SQL could be read; then what was read last while nobody was editing.
-        self._kept = Known(Catalog(settings.deployments)) if before is None else _under(settings.deployments, before)
+        self._kept = Known(Catalog(settings.deployments)) if before is None else _under(settings, before)
         self._failures = 0
         self._reading = threading.Lock()
 
@@ -99,13 +97,13 @@ class Models:
         return known
 
 
-def _under(of_config: Sequence[Deployment], before: Known) -> Known:
+def _under(settings: Settings, before: Known) -> Known:
     """Other deployments of config.yaml with the stored ones that were known, so that these outlive a dead database.
 
     One that was off because config.yaml had its id, and has it no more, can only be told from SQL.
     """
-    ids = {deployment.id for deployment in of_config}
-    stored = [one for one in before.catalog.all() if one.stored]
+    ids = {deployment.id for deployment in settings.deployments}
+    stored = [replace(one, default_costs=settings.default_price) for one in before.catalog.all() if one.stored]
     freed = any(one.off == TAKEN and one.id not in ids for one in stored)
     stored = [switched_off(one, TAKEN) if one.id in ids else one for one in stored]
-    return Known(Catalog((*of_config, *stored)), () if freed else before.policies)
+    return Known(Catalog((*settings.deployments, *stored)), () if freed else before.policies)

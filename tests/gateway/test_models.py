@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -218,6 +219,12 @@ def test_other_settings_leave_the_stored_ones_known_without_asking_the_database(
         after = Models(with_model(app, "b"), models.known)
         assert after.kept().catalog.names() == ("mock-gpt-4o", "of-the-file", "stored")
     assert attempts == []
+
+
+def test_another_default_price_is_that_of_stored_ones_too(app: Flask, models: Models) -> None:
+    settings = replace(app.extensions["tollgate"].settings, default_price=(("input", Decimal("0.001")),))
+    after, at_start = Models(settings, models.known).kept(), Models(settings).look()
+    assert after.catalog.all() == at_start.catalog.all() != models.known.catalog.all()
 
 
 def test_a_stored_one_whose_id_the_file_takes_is_off_as_at_a_start(app: Flask, models: Models) -> None:

@@ -16,6 +16,7 @@ OTHERS: dict[str, Any] = {
     "provider_keys": {"OPENAI_API_KEY": "k"},
     "deployments": (Deployment("a", "m", "openai", "gpt-4o"),),
     "unpriced": "allow",
+    "default_price": (("input", Decimal("0.001")),),
     "abandoned": "free",
     "on_disconnect": "drain",
     "ledger_retention": None,
@@ -46,7 +47,7 @@ def test_another_value_of_any_setting_is_another_version(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"api_key": "k"}, {"input_cost_per_token": Decimal("0.001")}, {"access_groups": ("beta",)}]
+    "values", [{"api_key": "k"}, {"costs": (("input", Decimal("0.001")),)}, {"access_groups": ("beta",)}]
 )
 def test_another_value_inside_of_a_deployment_is_another_version(values: dict[str, Any]) -> None:
     assert version_of(with_deployment(**values)) != version_of(with_deployment())
