@@ -43,7 +43,9 @@ AUDITED: dict[type[Any], tuple[str, Callable[[Any], str]]] = {
     Credit: ("credit", lambda row: row.id),
     StoredDeployment: ("deployment", lambda row: row.id),
 }
-KINDS = tuple(kind for kind, _ in AUDITED.values())
+# config.yaml is no row: whoever reads it again writes down that it was asked for, by the host that was asked.
+CONFIG = "config"
+KINDS = (*(kind for kind, _ in AUDITED.values()), CONFIG)
 CREATED, UPDATED, DELETED = ACTIONS = ("created", "updated", "deleted")
 # Columns whose values are never written down; that they changed is.
 SECRET = frozenset({"token", "credentials", "regenerated_by"})
@@ -92,6 +94,12 @@ def listen() -> None:
         event.listen(db.session, "after_flush", _after_flush)
 
 
+def reloaded(session: Session, host: str, before: str, after: str) -> None:
+    """Writes down that config.yaml is read again, with its versions before and after it."""
+    row = _row(UPDATED, CONFIG, host, {"version": before}, {"version": after})
+    session.connection().execute(sa.insert(AuditRow.__table__), [row])
+
+
 def listed(wanted: Wanted, *, page: int, size: int, newest_first: bool = True) -> tuple[Sequence[AuditRow], int]:
     """One page of rows, and how many there are on all. Raises DatabaseUnavailable."""
     equal = {
@@ -130,16 +138,23 @@ def find(row_id: str) -> AuditRow | None:
 
 def _after_flush(session: Session, _context: object) -> None:
     """What was flushed is still told apart here, and the rows go into the same transaction, or savepoint."""
-    rows = [_row(CREATED, row, None, _whole(row)) for row in session.new if type(row) in AUDITED]
+    rows = [_row(CREATED, *_named(row), None, _whole(row)) for row in session.new if type(row) in AUDITED]
     changed = [(row, *_changed(row)) for row in session.dirty if type(row) in AUDITED]
-    rows += [_row(UPDATED, row, before, after) for row, before, after in changed if after]
-    rows += [_row(DELETED, row, _whole(row), None) for row in session.deleted if type(row) in AUDITED]
+    rows += [_row(UPDATED, *_named(row), before, after) for row, before, after in changed if after]
+    rows += [_row(DELETED, *_named(row), _whole(row), None) for row in session.deleted if type(row) in AUDITED]
     if rows:
         session.connection().execute(sa.insert(AuditRow.__table__), rows)
 
 
-def _row(action: str, row: Any, before: dict[str, Any] | None, after: dict[str, Any] | None) -> dict[str, Any]:
+def _named(row: Any) -> tuple[str, str]:
+    """The row's kind and id."""
     kind, identity = AUDITED[type(row)]
+    return kind, identity(row)
+
+
+def _row(
+    action: str, kind: str, identity: str, before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> dict[str, Any]:
     actor = _actor.get()
     return {
         # Ids rise, so rows of one moment stay in the order in which they were written.
@@ -150,7 +165,7 @@ def _row(action: str, row: Any, before: dict[str, Any] | None, after: dict[str, 
         "changed_by": actor.changed_by,
         "action": action,
         "object_kind": kind,
-        "object_id": identity(row),
+        "object_id": identity,
         "before": before,
         "after": after,
     }

@@ -3,7 +3,8 @@
     TollgateError
     ├── BadRequest                 400  the request cannot be understood; `param` names the field
     │   ├── UnknownField           400  a field nobody reads; names the nearest real one
-    │   └── AlreadyInTeam          400
+    │   ├── AlreadyInTeam          400
+    │   └── WrongConfiguration     400  config.yaml, read again, is wrong; nothing was changed
     ├── NotAuthenticated           401  who are you?
     │   ├── ExpiredKey             401
     │   └── BlockedKey             401
@@ -87,6 +88,21 @@ class AlreadyInTeam(BadRequest):
 
     type = "team_member_already_in_team"
     code = "team_member_already_in_team"
+
+
+class WrongConfiguration(BadRequest):
+    """The config.yaml of the host that was asked is wrong, so that everything goes on as before."""
+
+    code = "wrong_configuration"
+
+    def __init__(self, problems: list[str]) -> None:
+        """`problems` are lines that name their path, and show no secret."""
+        super().__init__("Nothing was changed. " + "; ".join(problems), param="config.yaml")
+        self.problems = problems
+
+    def details(self) -> dict[str, Any]:
+        """The problems, one by one."""
+        return {"problems": self.problems}
 
 
 class NotAuthenticated(TollgateError):

@@ -48,6 +48,9 @@ WEBHOOK_PREFIX = "whsec_"
 WEBHOOK_KEY_BYTES = range(24, 65)
 MOST_PERCENT = 1000
 
+# What the file may say and a running process is bound to: connections, hashes and encrypted credentials hang on it.
+NEEDS_RESTART = {"master_key": "general_settings.master_key", "database_url": "general_settings.database_url"}
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
@@ -69,7 +72,7 @@ class GatewayLimits:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that can be set, read once at start. Times are seconds.
+    """Everything that can be set, at the start or by reading config.yaml again. Times are seconds.
 
     `on_disconnect` says what becomes of a call whose client has left: the provider is let go at once ("cancel"), or its
     answer is read to the end for its usage ("drain").
@@ -112,16 +115,18 @@ class Settings:
     warnings: tuple[str, ...] = ()
 
 
-def load(environ: Mapping[str, str], directory: Path) -> Settings:
+def load(environ: Mapping[str, str], directory: Path, before: Settings | None = None) -> Settings:
     """Read the environment and the config.yaml in `directory`, at which relative paths start.
 
     An empty variable counts as one that is not set. Nothing is created and nobody is connected to.
+    `before` are the settings of a process that runs: what needs a restart must be the same, and a file that is gone or
+    empty is a mistake then, because all models would be gone with it.
 
     Raises SettingsError with all problems, one line each, none of which shows a secret.
     """
     directory = directory.absolute()
     notes = Notes(environ.get("TOLLGATE_CONFIG") or "config.yaml", environ)
-    config = _config(directory, notes)
+    config = _config(directory, notes, running=before is not None)
     stated = _deployments(config, notes)
     litellm, general = config.section("litellm_settings"), config.section("general_settings")
     default_price = _default_price(general)
@@ -136,18 +141,23 @@ def load(environ: Mapping[str, str], directory: Path) -> Settings:
     changed["provider_keys"] = _provider_keys(environ)
     for path, variable in config.unset.items():
         notes.problem(path, f"{variable} is not set in the environment")
+    for name, path in NEEDS_RESTART.items() if before is not None else ():
+        if changed[name] and changed[name] != getattr(before, name):
+            notes.problem(path, "is another one than at the start, and takes a restart of all processes")
     if notes.problems:
         raise SettingsError(notes.problems)
     return Settings(deployments=deployments, default_price=default_price, warnings=notes.all_warnings(), **changed)
 
 
-def _config(directory: Path, notes: Notes) -> Section:
-    """Read the file, which may be missing only where nobody asked for it by name."""
+def _config(directory: Path, notes: Notes, *, running: bool) -> Section:
+    """Read the file, which may be missing only at the start, and where nobody asked for it by name."""
     path = directory / notes.file
-    if not path.exists() and not notes.environ.get("TOLLGATE_CONFIG"):
+    if not path.exists() and not notes.environ.get("TOLLGATE_CONFIG") and not running:
         notes.warnings.append(f"{notes.file}: there is no such file, so there are no models")
         return Section(notes, "config", "", {})
     config = config_file.read(path, notes)
+    if running and not config.values and not notes.problems:
+        notes.problem("", "is empty")
     if not config.values.get("model_list"):
         notes.warnings.append(f"{notes.file}: model_list is empty, so there are no models")
     return config

@@ -492,3 +492,54 @@ def test_wrong_thresholds_are_refused(tmp_path: Path, written: str) -> None:
 
     assert problem.startswith("config.yaml: general_settings.alert_thresholds: got ")
     assert problem.endswith("expected a list of whole numbers from 1 to 1000")
+
+
+# --- read again while a process runs
+
+
+def problems_of_change(directory: Path, before: str, after: str, **environ: str) -> list[str]:
+    running = loaded(directory, before, **environ)
+    (directory / "config.yaml").write_text(after)
+    with pytest.raises(SettingsError) as raised:
+        load(ENVIRON | environ, directory, running)
+    return raised.value.problems
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "other"),
+    [
+        ("master_key", "sk-first-0123456789", "sk-other-0123456789"),
+        ("database_url", "sqlite:///first.db", "sqlite:///other.db"),
+    ],
+)
+def test_what_needs_a_restart_is_refused_by_its_path_while_a_process_runs(
+    tmp_path: Path, name: str, value: str, other: str
+) -> None:
+    text = "model_list: []\ngeneral_settings: {%s: %s}\n"
+    unset = {"TOLLGATE_MASTER_KEY": ""} if name == "master_key" else {}
+    (problem,) = problems_of_change(tmp_path, text % (name, value), text % (name, other), **unset)
+    assert problem.startswith(f"config.yaml: general_settings.{name}: is another one than at the start")
+    assert other not in problem
+
+
+def test_what_needs_a_restart_is_told_with_everything_else_that_is_wrong(tmp_path: Path) -> None:
+    wrong = "general_settings: {database_url: 'sqlite:///other.db', unpriced: maybe}\nmodell_list: []\n"
+    assert len(problems_of_change(tmp_path, "model_list: []\n", wrong)) == 3
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}"])
+def test_an_empty_file_is_a_mistake_while_a_process_runs(tmp_path: Path, text: str) -> None:
+    assert problems_of_change(tmp_path, ONE_MODEL % "1", text) == ["config.yaml: is empty"]
+
+
+def test_a_file_that_is_gone_is_a_mistake_while_a_process_runs(tmp_path: Path) -> None:
+    running = loaded(tmp_path, ONE_MODEL % "1")
+    (tmp_path / "config.yaml").unlink()
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load(ENVIRON, tmp_path, running)
+
+
+def test_an_empty_list_that_is_stated_takes_all_models_away(tmp_path: Path) -> None:
+    running = loaded(tmp_path, ONE_MODEL % "1")
+    (tmp_path / "config.yaml").write_text("model_list: []\n")
+    assert load(ENVIRON, tmp_path, running).deployments == ()

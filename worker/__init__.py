@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from typing import Any, cast
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.beat import EmbeddedService, Scheduler
 from celery.signals import task_prerun, worker_process_init, worker_ready
 
 from app import audit, create_app
 from app.extensions import db
+from app.reload.process import Reloader
 from worker import budgets, expiry, reconcile, retention, rotation, schedule, settle, sweep, webhooks
 
 __all__ = ["budgets", "celery", "expiry", "reconcile", "retention", "rotation", "settle", "sweep", "webhooks"]
@@ -18,7 +19,24 @@ __all__ = ["budgets", "celery", "expiry", "reconcile", "retention", "rotation", 
 # Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
 flask_app = create_app(database_patience=40.0, redis_patience=5.0)
 celery: Celery[Any] = flask_app.extensions["celery"]
+reloader: Reloader = flask_app.extensions["tollgate_reload"]
 celery.conf.beat_schedule = schedule.SCHEDULE
+
+
+class WatchConfig(bootsteps.StartStopStep):
+    """The process that makes the others reads config.yaml again too: what it has, those that it makes later begin with.
+
+    Celery's own SIGHUP, a restart, would end the worker where config.yaml is wrong. This is the first moment after that
+    was installed; Redis need not answer yet.
+    """
+
+    def start(self, _worker: object) -> None:
+        """Called once, in the main process."""
+        reloader.hear_hangups()
+        reloader.watch("clock")
+
+
+celery.steps["worker"].add(WatchConfig)
 
 
 @worker_ready.connect
@@ -38,8 +56,9 @@ def act_as_worker(**_: object) -> None:
 
 
 @worker_process_init.connect
-def fresh_connections(**_: object) -> None:
+def begin_child(**_: object) -> None:
     """A forked child must not share its parent's database connections: two would read each other's answers."""
     with flask_app.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
+    reloader.watch("worker")

@@ -13,6 +13,7 @@ from app.api import (
     activity,
     audit,
     budgets,
+    config,
     credits,  # noqa: A004 - the resource is called so
     customers,
     daily_reports,
@@ -59,6 +60,7 @@ RESOURCES = (
     estimates,
     webhooks,
     audit,
+    config,
     health,
     proxy,
     proxy_openai,

@@ -72,7 +72,9 @@ class AuditSchema(AnswerSchema):
     table_name = fields.String(
         attribute="object_kind", metadata=says("The kind of object: " + ", ".join(f"`{kind}`" for kind in audit.KINDS))
     )
-    object_id = fields.String(metadata=says("The object's id: a key's key_id; of a member `team_id/user_id`."))
+    object_id = fields.String(
+        metadata=says("The object's id: a key's key_id; of a member `team_id/user_id`; a config's host.")
+    )
     before_value = fields.Function(
         lambda row: in_dollars(row.before),
         metadata=says("What changed, as it was; null: the object was made. Secrets are hidden, money is in dollars.")
@@ -99,7 +101,7 @@ class AuditListSchema(AnswerSchema):
 @blueprint.answers(AuditListSchema)
 @blueprint.errors(400)
 def list_changes(given: dict[str, Any]) -> dict[str, Any]:
-    """List changes of users, keys, teams, members, customers, budgets, credits and deployments."""
+    """List changes of users, keys, teams, members, customers, budgets, credits, deployments and config.yaml."""
     page, size = given["page"], given["page_size"]
     wanted = Wanted(
         object_kind=given.get("table_name"),

@@ -76,6 +76,9 @@ class ErrorBodySchema(marshmallow.Schema):
     limit = fields.Float(metadata={"description": "The limit: dollars for budgets, else a count."})
     current = fields.Float(metadata={"description": "Where the meter stands, in the limit's unit."})
     resets_at = fields.String(allow_none=True, metadata={"description": "When the limit opens again, ISO 8601."})
+    problems = fields.List(
+        fields.String(), metadata={"description": "What is wrong with config.yaml, each with its path."}
+    )
 
 
 class ErrorSchema(marshmallow.Schema):

@@ -30,6 +30,7 @@ SUBJECT = "models"
 ADDRESSES = ("api_base", *ADDRESS_OPTIONS)
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 BLOCKED = "it is blocked; /model/unblock opens it"
+TAKEN = "config.yaml has a deployment with this id"
 # Stands for a secret that cannot be decrypted while the rest of its deployment is read.
 UNKNOWN_SECRET = "unknown"  # noqa: S105 - the opposite of one
 
@@ -211,7 +212,7 @@ class StoredDeployments:
 
     def _deployment(self, row: StoredDeployment) -> Deployment:
         """The deployment of a row, which is `off` where it cannot be used."""
-        off = "config.yaml has a deployment with this id" if row.id in self._ids_of_config else None
+        off = TAKEN if row.id in self._ids_of_config else None
         try:
             secrets = self._credentials.open(row.credentials)
         except CannotDecrypt as error:
@@ -225,7 +226,12 @@ class StoredDeployments:
             found = Deployment(row.id, row.model_name, "openai", str(row.litellm_params.get("model")), stored=True)
             off = off or f"it cannot be read: {error.message}"
         off = off or (BLOCKED if row.blocked else found.off)
-        return found if off is None else replace(found, off=off, api_key=None, options=())
+        return found if off is None else switched_off(found, off)
+
+
+def switched_off(found: Deployment, why: str) -> Deployment:
+    """The deployment without its secrets, which nobody needs any more."""
+    return replace(found, off=why, api_key=None, options=())
 
 
 def _stated(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:

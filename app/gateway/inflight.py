@@ -52,7 +52,7 @@ class Connection(Protocol):
 class Running:
     """One admitted call, reckoned with `tokens`; `since` is on the clock of time.monotonic().
 
-    `client` is the caller's socket where it is known, `connection` the provider's while in use. `left` says that the
+    `client` is the caller's socket where it is watched, `connection` the provider's while in use. `left` says that the
     client has gone, and that the connection was closed because of it.
     """
 
@@ -92,14 +92,8 @@ class Ending:
 class InFlight:
     """The calls and endings of this process."""
 
-    def __init__(
-        self, lease: float, context: Callable[[], AbstractContextManager[object]], *, cancel: bool = True
-    ) -> None:
-        """`lease` is seconds, renewed three times before it would end; `context` is the application's, for SQL.
-
-        `cancel`: a call whose client has left is ended at once.
-        """
-        self._cancel = cancel
+    def __init__(self, lease: float, context: Callable[[], AbstractContextManager[object]]) -> None:
+        """`lease` is seconds, renewed three times before it would end; `context` is the application's, for SQL."""
         self._lease_ms = int(lease * 1000)
         self._every = lease / 3
         self._context = context
@@ -116,7 +110,7 @@ class InFlight:
     def start(
         self, event: CallEvent, meters: tuple[Meter, ...], tokens: Tokens, client: socket.socket | None
     ) -> Running:
-        """From now on the call's lease is renewed and its client watched."""
+        """From now on the call's lease is renewed. Where `client` is given, the call ends when that has gone."""
         running = self._running[event.request_id] = Running(event, meters, tokens, client)
         if self._thread is None:
             self._begin()
@@ -173,8 +167,7 @@ class InFlight:
 
     def look(self) -> None:
         """One round: clients, leases, endings, and whether Redis is still the one that it was."""
-        if self._cancel:
-            self._watch_clients()
+        self._watch_clients()
         try:
             self._compare_lives()
             self._renew()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.access import policy
 from app.errors import DatabaseUnavailable, Unavailable
-from app.gateway.deployments import SUBJECT, StoredDeployments
+from app.gateway.deployments import SUBJECT, TAKEN, StoredDeployments, switched_off
 from app.routing.catalog import Catalog
 from app.settings import Settings
 
@@ -23,14 +23,19 @@ class Known:
 class Models:
     """Knows which deployments there are, and notices on the next call when some other process has changed them."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Opens no connection."""
+    def __init__(self, settings: Settings, before: Known | None = None) -> None:
+        """Opens no connection. `before` is what was known under other settings."""
         self.stored = StoredDeployments(settings)
         self._of_config = settings.deployments
         # Config.yaml's alone until SQL could be read; then what was read last while nobody was editing.
-        self._kept = Known(Catalog(settings.deployments))
+        self._kept = Known(Catalog(settings.deployments)) if before is None else _under(settings, before)
         self._failures = 0
         self._reading = threading.Lock()
+
+    @property
+    def known(self) -> Known:
+        """What is known, whether it holds or not."""
+        return self._kept
 
     def kept(self) -> Known:
         """What is known without asking anybody; admission compares its policy.
@@ -90,3 +95,15 @@ class Models:
         if all(policy.is_settled(version) for _, version in policies):
             self._kept = known
         return known
+
+
+def _under(settings: Settings, before: Known) -> Known:
+    """Other deployments of config.yaml with the stored ones that were known, so that these outlive a dead database.
+
+    One that was off because config.yaml had its id, and has it no more, can only be told from SQL.
+    """
+    ids = {deployment.id for deployment in settings.deployments}
+    stored = [replace(one, default_costs=settings.default_price) for one in before.catalog.all() if one.stored]
+    freed = any(one.off == TAKEN and one.id not in ids for one in stored)
+    stored = [switched_off(one, TAKEN) if one.id in ids else one for one in stored]
+    return Known(Catalog((*settings.deployments, *stored)), () if freed else before.policies)

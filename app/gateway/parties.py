@@ -19,6 +19,9 @@ from app.routing.choose import order
 from app.settings import Settings
 
 NOBODY = NamedCustomer()
+# The settings that snapshots of callers, and those of customers, are made with.
+OF_CALLERS = ("master_key", "gateway_limits", "timezone", "week_start")
+OF_CUSTOMERS = ("customer_template", "create_customers", "timezone", "week_start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,25 @@ class Parties:
 class Finder:
     """Finds the parties of calls. A snapshot never refuses before it has been looked at again."""
 
-    def __init__(self, settings: Settings, models: Models) -> None:
-        """Opens no connection."""
-        self._callers = Callers(settings.master_key)
-        self._customers = NamedCustomers(settings.customer_template, create=settings.create_customers)
+    def __init__(
+        self,
+        settings: Settings,
+        models: Models,
+        callers: Callers | None = None,
+        customers: NamedCustomers | None = None,
+    ) -> None:
+        """Opens no connection. `callers` and `customers` are kept from before; None: nobody is known yet."""
+        self._settings = settings
+        self._callers = callers or Callers(settings.master_key)
+        self._customers = customers or NamedCustomers(settings.customer_template, create=settings.create_customers)
         self._models = models
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
+
+    def under(self, settings: Settings, models: Models) -> Finder:
+        """The same under other settings. Snapshots that were made with what has changed are forgotten."""
+        callers = self._callers if _same(OF_CALLERS, settings, self._settings) else None
+        customers = self._customers if _same(OF_CUSTOMERS, settings, self._settings) else None
+        return Finder(settings, models, callers, customers)
 
     def caller(self, secret: str) -> Caller:
         """Who calls. Raises NotAuthenticated, ExpiredKey, BlockedKey, LimitsUnavailable, DatabaseUnavailable."""
@@ -118,3 +134,7 @@ class Finder:
         if not serving:
             raise NotServed(f"The model '{asked.model}' is not served on /v1/{asked.route}.", param="model")
         return serving
+
+
+def _same(names: Sequence[str], one: Settings, other: Settings) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in names)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import orjson
+import urllib3
 
 from app import money
 from app.access.callers import Caller
@@ -52,15 +53,39 @@ class Answer:
 
 
 class Gateway:
-    """Everything a process needs to answer calls. Made once in create_app()."""
+    """Everything a process needs to answer calls. Made in create_app(), and anew when config.yaml has changed.
 
-    def __init__(self, settings: Settings, context: Callable[[], AbstractContextManager[object]]) -> None:
-        """Opens no connection; those come with the first call. `context` is the application's."""
+    One Gateway keeps its settings for ever: a call runs under those with which it began.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        context: Callable[[], AbstractContextManager[object]],
+        before: Gateway | None = None,
+    ) -> None:
+        """Opens no connection; those come with the first call. `context` is the application's.
+
+        What the process knows and what runs in it is shared with the Gateway `before`.
+        """
         self.settings = settings
-        self.models = Models(settings)
-        self._parties = Finder(settings, self.models)
-        self._in_flight = InFlight(settings.lease, context, cancel=settings.on_disconnect == "cancel")
-        self._pool = connections()
+        self._context = context
+        self.models: Models = Models(settings, None if before is None else before.models.known)
+        if before is None:
+            self._parties = Finder(settings, self.models)
+            self._in_flight, self._pool = InFlight(settings.lease, context), connections()
+        else:
+            parties, self._in_flight, self._pool = before.lasting
+            self._parties = parties.under(settings, self.models)
+
+    @property
+    def lasting(self) -> tuple[Finder, InFlight, urllib3.PoolManager]:
+        """What the next Gateway of the process goes on with."""
+        return self._parties, self._in_flight, self._pool
+
+    def under(self, settings: Settings) -> Gateway:
+        """The next Gateway of this process; calls that run go on in this one."""
+        return Gateway(settings, self._context, self)
 
     def answer(self, secret: str, request: Request) -> Answer:
         """One call. Raises any TollgateError; what was admitted until then is booked."""
@@ -76,7 +101,8 @@ class Gateway:
     def _admitted(self, request: Request, parties: Parties, permit: Permit) -> Answer:
         """The answer to an admitted call, which is booked whatever happens. Raises any TollgateError."""
         asked, offers = parties.asked, parties.offers
-        running = self._in_flight.start(permit.event, permit.meters, permit.tokens, request.client)
+        watched = request.client if self.settings.on_disconnect == "cancel" else None
+        running = self._in_flight.start(permit.event, permit.meters, permit.tokens, watched)
         finish = Finish(asked, running, self._in_flight)
         try:
             answered = first_answer(

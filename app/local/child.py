@@ -95,6 +95,11 @@ class Child:
         self._clear()
         return code
 
+    def hang_up(self) -> None:
+        """SIGHUP, where it runs."""
+        if self._process is not None and self.ended() is None:
+            self._process.send_signal(signal.SIGHUP)
+
     def stop(self, seconds: float, hurried: Callable[[], bool] = lambda: False) -> bool:
         """SIGTERM, then SIGKILL after that many seconds (one, if hurried). Whether it ended by itself."""
         if self._process is None or self.ended() is not None:

@@ -102,8 +102,8 @@ def start(supervisor: Supervisor, settings: Settings, environment: Mapping[str, 
     if found := [problem for problem in problems if problem]:
         raise CannotStart(*found)
     migrate(supervisor, environment)
-    supervisor.start(Child("worker", WORKER, environment), WORKER_PATIENCE)
-    web = supervisor.start(Child("web", WEB, environment), WEB_PATIENCE)
+    supervisor.start(Child("worker", WORKER, environment), WORKER_PATIENCE, rereads=True)
+    web = supervisor.start(Child("web", WEB, environment), WEB_PATIENCE, rereads=True)
     host, port = checks.own_host(environment["TOLLGATE_BIND"]), int(environment["PORT"])
 
     def decided() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -25,10 +26,11 @@ class Stopped(Exception):
 class Watched:
     """A child, and when to start it again: after 0.5 s, doubling up to 10 s; anew after 30 s of health."""
 
-    def __init__(self, child: Child, patience: float) -> None:
-        """`patience`: seconds it may take to stop."""
+    def __init__(self, child: Child, patience: float, *, rereads: bool = False) -> None:
+        """`patience`: seconds it may take to stop. `rereads`: SIGHUP has it read config.yaml again."""
         self.child = child
         self.patience = patience
+        self.rereads = rereads
         self.deaths = 0
         self._started = 0.0
         self._due: float | None = None
@@ -62,6 +64,15 @@ def restart_delay(deaths: int) -> float:
     return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(deaths, 10))
 
 
+def at_terminal() -> bool:
+    """Whether we have a terminal that is still open."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 class Supervisor:
     """A context: at its end every child is stopped, the last started first. Lives in the main thread."""
 
@@ -70,15 +81,24 @@ class Supervisor:
         self._watched: list[Watched] = []
         self._requests = 0
         self._asked = threading.Event()
+        self._ends_with_terminal = False
+        self._hung_up = False
 
     def __enter__(self) -> Self:
-        """From here on a signal means an orderly stop, until all children have ended; a second one hurries it."""
-        # What nohup or a shell's background told us to ignore stays ignored.
+        """From here on a signal means an orderly stop, until all children have ended; a second one hurries it.
+
+        SIGHUP means that only where our terminal was closed; else it has the children read config.yaml again.
+        """
+        # What nohup or a shell's background told us to ignore stops nobody.
         heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        self._previous = {number: signal.signal(number, self._on_signal) for number in heard}
+        self._ends_with_terminal = signal.SIGHUP in heard and at_terminal()
+        self._previous = {number: signal.signal(number, self._on_signal) for number in {*heard, signal.SIGHUP}}
         return self
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and not (self._ends_with_terminal and not at_terminal()):
+            self._hung_up = True
+            return
         self._requests += 1
         self._asked.set()
 
@@ -99,9 +119,9 @@ class Supervisor:
         if not child.stop(watched.patience, hurried=lambda: self._requests > 1):
             say("tollgate", f"{child.name} took too long and was killed")
 
-    def start(self, child: Child, patience: float) -> Watched:
-        """Starts a child and keeps it running from now on."""
-        watched = Watched(child, patience)
+    def start(self, child: Child, patience: float, *, rereads: bool = False) -> Watched:
+        """Starts a child and keeps it running from now on. `rereads` as in Watched."""
+        watched = Watched(child, patience, rereads=rereads)
         self._watched.append(watched)
         watched.start()
         return watched
@@ -120,7 +140,17 @@ class Supervisor:
         while not self._asked.is_set():
             for watched in self._watched:
                 watched.look()
+            if self._hung_up:
+                self._hung_up = False
+                self._pass_on()
             self._asked.wait(0.2)
+
+    def _pass_on(self) -> None:
+        """SIGHUP goes on to those that read config.yaml, once all of them run."""
+        rereading = [watched.child for watched in self._watched if watched.rereads]
+        say("tollgate", f"SIGHUP: {' and '.join(child.name for child in rereading)} read config.yaml again")
+        for child in rereading:
+            child.hang_up()
 
     def _tick(self) -> None:
         for watched in self._watched:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,7 @@ CASES = [
     case("/model/delete", {"id": "m1"}, "deleted deployment m1"),
     case("/model/block", {"model_id": "m1"}, "updated deployment m1"),
     case("/model/unblock", {"model_id": "m1"}),
+    case("/config/reload", {}, f"updated config {socket.gethostname()}"),
 ]
 # Routes that are no GET and change no object.
 ONLY_READ = {

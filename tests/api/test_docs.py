@@ -81,8 +81,8 @@ def test_tags_stand_in_the_order_of_the_page(spec: dict[str, Any]) -> None:
             "Holds",
             "Export",
         ),
-        *("Reports", "Daily reports", "Report", "Activity", "Estimates", "Webhooks", "Audit", "Health", "LLM routes"),
-        "OpenAI's other routes",
+        *("Reports", "Daily reports", "Report", "Activity", "Estimates", "Webhooks", "Audit", "Config", "Health"),
+        *("LLM routes", "OpenAI's other routes"),
     ]
 
 

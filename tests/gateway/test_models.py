@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,8 +16,10 @@ from flask import Flask
 from app.access import policy
 from app.errors import DatabaseUnavailable
 from app.extensions import redis
-from app.gateway.deployments import StoredDeployments
+from app.gateway.deployments import TAKEN, StoredDeployments
 from app.gateway.models import Models
+from app.model_list import Deployment
+from app.settings import Settings
 from tests.journeys.waiting import until
 from tests.people import Someone
 
@@ -198,3 +202,39 @@ def test_of_many_calls_that_wait_for_a_dead_database_one_asks_it(
         may_go.set()
         assert {one.result() for one in waiting} == {("mock-gpt-4o", "stored")}
     assert len(attempts) == 1
+
+
+# --- under other settings
+
+
+def with_model(app: Flask, identity: str) -> Settings:
+    """The application's settings with a deployment more in config.yaml."""
+    settings: Settings = app.extensions["tollgate"].settings
+    more = Deployment(identity, "of-the-file", "mock", "gpt-4o", mock_response="Hi")
+    return replace(settings, deployments=(*settings.deployments, more))
+
+
+def test_other_settings_leave_the_stored_ones_known_without_asking_the_database(app: Flask, models: Models) -> None:
+    with database_down() as attempts:
+        after = Models(with_model(app, "b"), models.known)
+        assert after.kept().catalog.names() == ("mock-gpt-4o", "of-the-file", "stored")
+    assert attempts == []
+
+
+def test_another_default_price_is_that_of_stored_ones_too(app: Flask, models: Models) -> None:
+    settings = replace(app.extensions["tollgate"].settings, default_price=(("input", Decimal("0.001")),))
+    after, at_start = Models(settings, models.known).kept(), Models(settings).look()
+    assert after.catalog.all() == at_start.catalog.all() != models.known.catalog.all()
+
+
+def test_a_stored_one_whose_id_the_file_takes_is_off_as_at_a_start(app: Flask, models: Models) -> None:
+    settings = with_model(app, "a")
+    after, at_start = Models(settings, models.known).kept(), Models(settings).look()
+    assert after.catalog.all() == at_start.catalog.all()
+    assert after.catalog.off_reason("stored") == TAKEN
+
+
+def test_a_stored_one_whose_id_the_file_gives_back_is_called_again(app: Flask, models: Models) -> None:
+    settings: Settings = app.extensions["tollgate"].settings
+    taken = Models(with_model(app, "a"), models.known)
+    assert Models(settings, taken.known).kept().catalog.names() == ("mock-gpt-4o", "stored")

@@ -173,6 +173,37 @@ def test_a_killed_part_comes_back(started: Launch) -> None:
     pytest.fail(started.out())
 
 
+def versions_of(launch: Launch) -> list[dict[str, str]]:
+    """Those that are alive; who was killed is listed for ten seconds more."""
+    listed: list[dict[str, str]] = launch.get("/config/versions").json()["instances"]
+    return [one for one in listed if Path(f"/proc/{one['pid']}").exists()]
+
+
+def test_a_hangup_reads_the_configuration_again_and_ends_nobody(started: Launch) -> None:
+    # All of them are past their first moments, in which a hangup would end them.
+    deadline = time.monotonic() + 20
+    while {one["kind"] for one in versions_of(started)} != {"web", "worker", "clock"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    children = started.children()
+    file = started.directory / "config.yaml"
+    file.write_text(CONFIG + CONFIG.partition("model_list:")[2].replace("mock-gpt-4o", "added"))
+    os.kill(int((started.directory / "home" / "lock").read_text()), signal.SIGHUP)
+    started.wait_for("web      | SIGHUP: config.yaml is read")
+    started.wait_for("SIGHUP: worker and web read config.yaml again")
+    deadline = time.monotonic() + 10
+    while len({one["version"] for one in versions_of(started)}) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "added" in started.get("/v1/models").text
+    file.write_text("model_list: 5\n")
+    os.kill(started.process.pid, signal.SIGHUP)
+    started.wait_for("SIGHUP: nothing is changed, because of")
+    assert "added" in started.get("/v1/models").text
+    assert started.children() == children
+    file.write_text(CONFIG)
+
+
 def test_a_second_one_in_the_same_directory_is_refused(started: Launch) -> None:
     (started.directory / "second").mkdir()
     second = Launch(started.directory / "second", TOLLGATE_HOME=str(started.directory / "home"))

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+import subprocess
+import sys
+import termios
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from app.local.child import Child
 from app.local.supervisor import Stopped, Supervisor, restart_delay
+from tests.journeys.waiting import until
 
 
 def sleeper(name: str) -> Child:
@@ -85,10 +91,71 @@ def test_handlers_of_signals_are_put_back() -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+HEARS = ["sh", "-c", "trap 'echo heard' HUP; echo ready; while :; do sleep 0.1; done"]
+# What a terminal's own process does: it keeps such a child running until it is asked to stop.
+KEEPER = f"""
+import os
+from app.local.child import Child
+from app.local.supervisor import Supervisor
+with Supervisor() as supervisor:
+    supervisor.start(Child("web", {HEARS!r}, os.environ), 1, rereads=True)
+    supervisor.watch()
+"""
+
+
+def hang_up_myself(after: float) -> None:
+    threading.Timer(after, os.kill, (os.getpid(), signal.SIGHUP)).start()
+
+
+def test_a_hangup_goes_on_to_those_who_read_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    with Supervisor() as supervisor:
+        supervisor.start(sleeper("valkey"), patience=1)
+        supervisor.start(Child("web", HEARS, os.environ), patience=1, rereads=True)
+        hang_up_myself(after=0.5)
+        ask_to_stop(after=1.2)
+        supervisor.watch()
+    said = capsys.readouterr().out.splitlines()
+    assert "tollgate | SIGHUP: web read config.yaml again" in said
+    assert "web      | heard" in said
+    assert not [line for line in said if "killed" in line]
+
+
+def test_a_hangup_that_was_ignored_stops_nobody() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Supervisor():
-            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        with Supervisor() as supervisor:
+            hang_up_myself(after=0.1)
+            assert not supervisor.wait(lambda: False, 0.5)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_is_closed_ends_what_runs_in_it(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+
+    def take_terminal() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    with (tmp_path / "out").open("wb") as out:
+        keeper = subprocess.Popen(
+            [sys.executable, "-c", KEEPER],
+            stdin=theirs,
+            stdout=out,
+            start_new_session=True,
+            preexec_fn=take_terminal,  # noqa: PLW1509 - it takes no lock
+            pass_fds=[theirs],
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+    os.close(theirs)
+    try:
+        until(lambda: "ready" in (tmp_path / "out").read_text())
+        keeper.send_signal(signal.SIGHUP)
+        until(lambda: "heard" in (tmp_path / "out").read_text())
+        assert keeper.poll() is None
+        os.close(ours)
+        assert keeper.wait(10) == 0
+    finally:
+        keeper.kill()
+    assert "tollgate | stopping web" in (tmp_path / "out").read_text()

@@ -20,7 +20,7 @@ from app.local.valkey import free_port
 from tests.services.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
-WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--workers", "1", "--graceful-timeout", "4", "app:create_app()"]
+WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--graceful-timeout", "4", "app:create_app()"]
 WORKER = ["-m", "celery", "-A", "worker", "worker", "--concurrency", "1", "--without-mingle", "--without-gossip"]
 
 
@@ -43,7 +43,7 @@ class Stack:
         self.master_key = "sk-" + secrets.token_urlsafe(24)
         self.redis_url = redis_url
         self.directory = Path(tempfile.mkdtemp(prefix="tollgate-stack-"))
-        (self.directory / "config.yaml").write_text(yaml.safe_dump(dict(config)))
+        self.configure(config)
         self._environ = environment(database_url, redis_url, self.directory, self.master_key) | dict(variables or {})
         self._ports = [free_port() for _ in range(web)]
         self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
@@ -66,6 +66,10 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self._end.close()
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Writes config.yaml. Processes that run do not look at it by themselves."""
+        (self.directory / "config.yaml").write_text(yaml.safe_dump(dict(config)))
 
     def kill(self, web: int) -> None:
         """kill -9, with everything it started."""
