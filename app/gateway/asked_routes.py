@@ -25,6 +25,8 @@ EDITED_IMAGE_TOKENS = 8000
 # The slowest speech has so many characters a second; a transcript has at most so many tokens a second.
 SLOW_SPEECH, TRANSCRIPT_TOKENS = 8, 10
 SLOWEST, FASTEST = 0.25, 4.0
+# Cohere's pricing: a search ranks up to 100 documents, and a document of more than 500 tokens counts as several.
+RANKED_PIECES, RANKED_BYTES = 100, 500
 # What the provider's own tools cost beside their tokens is told for these only. They and tools elsewhere also put what
 # they find into the model's context.
 # A compaction cannot be capped; the answers of no model that makes them are longer.
@@ -179,6 +181,18 @@ def _of_a_recording(raw: bytes, content_type: str, body: Body) -> Bounds:
     )
 
 
+def _of_a_ranking(raw: bytes, _content_type: str, body: Body) -> Bounds:
+    documents = body.get("documents")
+    if not isinstance(documents, list):
+        raise BadRequest("'documents' must be a list.", param="documents")
+    # The query is read once more with each document; long documents are cut up and count as several.
+    pieces = len(documents) + len(raw) // RANKED_BYTES
+    return Bounds(
+        input=len(raw) + pieces * _text_bytes(body, "query"),
+        others={"requests": -(-pieces // RANKED_PIECES) or 1},
+    )
+
+
 def _of_nothing(_raw: bytes, _content_type: str, _body: Body) -> Bounds:
     return Bounds(input=0, output=0)
 
@@ -234,5 +248,6 @@ RULES = {
     ),
     "audio/transcriptions": HEARD,
     "audio/translations": HEARD,
+    "rerank": Rules((("query",), ("documents",)), caps=(), doubles=("query", "documents"), bounds=_of_a_ranking),
     "moderations": Rules((("input",),), caps=(), free=True, bounds=_of_nothing),
 }
