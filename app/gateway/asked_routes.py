@@ -35,6 +35,8 @@ SEARCH_TOOLS = ("web_search",)
 MOST_SEARCHES = 10
 UNMETERED_TOOLS = frozenset({"file_search", "code_interpreter"})
 OUTSIDE_TOOLS = frozenset({"mcp", "image_generation", "computer", "computer_use_preview"})
+# No call does anything more often than this; numbers above it are left for the provider to refuse.
+LARGEST_NUMBER = 1000
 HOSTED = ("container_auto", "container_reference")
 
 
@@ -125,7 +127,8 @@ def _tools(body: Body) -> list[dict[str, Any]]:
 def _of_a_response(_raw: bytes, _content_type: str, body: Body) -> Bounds:
     kinds = [str(tool.get("type")) for tool in _tools(body)]
     stored = any(body.get(name) is not None for name in ("previous_response_id", "conversation", "prompt"))
-    searches = _number(body, "max_tool_calls", MOST_SEARCHES) if _searches(kinds) else 0
+    most = _number(body, "max_tool_calls", MOST_SEARCHES)
+    searches = min(most, LARGEST_NUMBER) if _searches(kinds) else 0
     return Bounds(
         others={"web_searches": searches} if searches else {},
         unbounded_input=stored or bool(searches) or not OUTSIDE_TOOLS.isdisjoint(kinds),
@@ -142,7 +145,7 @@ def _searches(kinds: list[str]) -> bool:
 
 
 def _of_images(raw: bytes, content_type: str, body: Body) -> Bounds:
-    partial = _number(body, "partial_images", 0)
+    partial = min(_number(body, "partial_images", 0), LARGEST_NUMBER)
     size = SIZE.fullmatch(body["size"]) if isinstance(body.get("size"), str) else None
     pixels = max(IMAGE_PIXELS, int(size[1]) * int(size[2])) if size else IMAGE_PIXELS
     quality = body.get("quality") or "auto"

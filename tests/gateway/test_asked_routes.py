@@ -153,6 +153,7 @@ def test_a_response_that_reads_its_body_only_is_bounded_by_it(fields: dict[str, 
     [
         ({"tools": [{"type": "web_search_preview"}]}, {"web_searches": 10}),
         ({"tools": [{"type": "web_search"}], "max_tool_calls": 2}, {"web_searches": 2}),
+        ({"tools": [{"type": "web_search"}], "max_tool_calls": 10**18}, {"web_searches": 1000}),
         ({"max_tool_calls": 2}, {}),
     ],
 )
@@ -221,6 +222,11 @@ def test_a_ranking_is_bounded_by_its_documents(documents: list[str], searches: i
     call = asked("rerank", documents=documents)
     assert call.others == {"requests": searches}
     assert call.input_bound >= len(call.sent.raw) + len(documents) * 2
+
+
+def test_no_bound_is_more_than_can_be_booked() -> None:
+    call = asked("rerank", query="a" * 100_000, documents=["a"] * 100_000)
+    assert call.input_bound == 10**9
 
 
 def test_a_compaction_is_bounded_by_the_longest_answers_there_are() -> None:
