@@ -1,4 +1,4 @@
-"""OpenAI's other model routes: responses, images, speech, transcripts, moderations."""
+"""OpenAI's other model routes: responses, images, speech, transcripts, moderations; and Cohere's rerank."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Response
 from app.api.base import Blueprint, Decorator, View
 from app.api.proxy import COMMON, REFUSALS, STREAM, call, documented
 
-blueprint = Blueprint("OpenAI's other routes", __name__, description="Calls to models that do more than chat.")
+blueprint = Blueprint("Other LLM routes", __name__, description="Calls to models that do more than chat.")
 
 EVERYWHERE = ("/{}", "/v1/{}")
 # Azure's clients of today and of yesterday have these routes beside their deployments, too.
@@ -87,6 +87,17 @@ HEAR = documented(
 TRANSLATE = documented("Write down a recording in English", ["model", "file"], RECORDING, body=FORM, answers=TEXT)
 JUDGE = documented("Moderate a text", ["model", "input"], {"input": {"description": "The text or texts."}}, answers={})
 
+RANK = documented(
+    "Rank documents",
+    ["model", "query", "documents"],
+    {
+        "query": _text("What is asked for."),
+        "documents": {"type": "array", "items": {}, "description": "The documents to rank."},
+        "top_n": {"type": "integer", "description": "How many of them the answer has."},
+    },
+    answers={},
+)
+
 
 def _offered(route: str, documentation: dict[str, Any], addresses: tuple[str, ...] = EVERYWHERE + AZURES) -> Decorator:
     """Mounts a view under every address that OpenAI's and Azure's clients know the route by."""
@@ -149,6 +160,12 @@ def transcriptions(model: str | None = None) -> Response:
 def translations(model: str | None = None) -> Response:
     """Write down in English what is said in a recording."""
     return call("audio/translations", model)
+
+
+@_offered("rerank", RANK, (*EVERYWHERE, "/v2/{}"))
+def rerank() -> Response:
+    """Put documents in the order of what they say to a query, in Cohere's wire format."""
+    return call("rerank")
 
 
 @_offered("moderations", JUDGE, EVERYWHERE)

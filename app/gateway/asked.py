@@ -13,7 +13,7 @@ import orjson
 from app.errors import BadRequest
 from app.gateway.asked_routes import Rules, rules_of, typed
 from app.ledger.pricing import ONE_REQUEST, STANDARD_TIERS
-from app.ledger.usage import Usage
+from app.ledger.usage import MAX_TOKENS, Usage
 from app.providers import form
 from app.providers.base import JSON, Counts, Sent
 from app.providers.splice import ESCAPED_LETTER, members
@@ -120,7 +120,7 @@ def parse(request: Request, customer_header: str | None = None) -> Asked:
         model=name,
         output_cap=cap if bounds.output is None else bounds.output,
         choices=choices,
-        input_bound=input_bound(request.body, body) if bounds.input is None else bounds.input,
+        input_bound=input_bound(request.body, body) if bounds.input is None else min(bounds.input, MAX_TOKENS),
         end_user=_end_user(request.headers, body, customer_header),
         tags=tags,
         others=bounds.others,
@@ -213,7 +213,8 @@ def _output_cap(body: dict[str, Any], names: Iterable[str]) -> int | None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
             raise BadRequest(f"'{field}' must be a whole number of tokens, 0 or more.", param=field)
-        caps.append(value)
+        # More than can be booked is as much as can be booked.
+        caps.append(min(value, MAX_TOKENS))
     return max(caps, default=None)
 
 

@@ -25,6 +25,8 @@ EDITED_IMAGE_TOKENS = 8000
 # The slowest speech has so many characters a second; a transcript has at most so many tokens a second.
 SLOW_SPEECH, TRANSCRIPT_TOKENS = 8, 10
 SLOWEST, FASTEST = 0.25, 4.0
+# Cohere's pricing: a search ranks up to 100 documents, and a document of more than 500 tokens counts as several.
+RANKED_PIECES, RANKED_BYTES = 100, 500
 # What the provider's own tools cost beside their tokens is told for these only. They and tools elsewhere also put what
 # they find into the model's context.
 # A compaction cannot be capped; the answers of no model that makes them are longer.
@@ -33,6 +35,8 @@ SEARCH_TOOLS = ("web_search",)
 MOST_SEARCHES = 10
 UNMETERED_TOOLS = frozenset({"file_search", "code_interpreter"})
 OUTSIDE_TOOLS = frozenset({"mcp", "image_generation", "computer", "computer_use_preview"})
+# No call does anything more often than this; numbers above it are left for the provider to refuse.
+LARGEST_NUMBER = 1000
 HOSTED = ("container_auto", "container_reference")
 
 
@@ -123,7 +127,8 @@ def _tools(body: Body) -> list[dict[str, Any]]:
 def _of_a_response(_raw: bytes, _content_type: str, body: Body) -> Bounds:
     kinds = [str(tool.get("type")) for tool in _tools(body)]
     stored = any(body.get(name) is not None for name in ("previous_response_id", "conversation", "prompt"))
-    searches = _number(body, "max_tool_calls", MOST_SEARCHES) if _searches(kinds) else 0
+    most = _number(body, "max_tool_calls", MOST_SEARCHES)
+    searches = min(most, LARGEST_NUMBER) if _searches(kinds) else 0
     return Bounds(
         others={"web_searches": searches} if searches else {},
         unbounded_input=stored or bool(searches) or not OUTSIDE_TOOLS.isdisjoint(kinds),
@@ -140,7 +145,7 @@ def _searches(kinds: list[str]) -> bool:
 
 
 def _of_images(raw: bytes, content_type: str, body: Body) -> Bounds:
-    partial = _number(body, "partial_images", 0)
+    partial = min(_number(body, "partial_images", 0), LARGEST_NUMBER)
     size = SIZE.fullmatch(body["size"]) if isinstance(body.get("size"), str) else None
     pixels = max(IMAGE_PIXELS, int(size[1]) * int(size[2])) if size else IMAGE_PIXELS
     quality = body.get("quality") or "auto"
@@ -176,6 +181,18 @@ def _of_a_recording(raw: bytes, content_type: str, body: Body) -> Bounds:
         input=_text_bytes(body, "prompt") + milliseconds // transcriptions.MS_PER_TOKEN + 1,
         output=milliseconds * TRANSCRIPT_TOKENS // 1000 + 1,
         others={"audio_ms": milliseconds},
+    )
+
+
+def _of_a_ranking(raw: bytes, _content_type: str, body: Body) -> Bounds:
+    documents = body.get("documents")
+    if not isinstance(documents, list):
+        raise BadRequest("'documents' must be a list.", param="documents")
+    # The query is read once more with each document; long documents are cut up and count as several.
+    pieces = len(documents) + len(raw) // RANKED_BYTES
+    return Bounds(
+        input=len(raw) + pieces * _text_bytes(body, "query"),
+        others={"requests": -(-pieces // RANKED_PIECES) or 1},
     )
 
 
@@ -234,5 +251,6 @@ RULES = {
     ),
     "audio/transcriptions": HEARD,
     "audio/translations": HEARD,
+    "rerank": Rules((("query",), ("documents",)), caps=(), doubles=("query", "documents"), bounds=_of_a_ranking),
     "moderations": Rules((("input",),), caps=(), free=True, bounds=_of_nothing),
 }

@@ -22,7 +22,7 @@ LANGUAGES: dict[str, Callable[[str, Vendor], Provider]] = {
     "openai": lambda name, vendor: AllRoutes(name, Bearer(vendor.api_base or "")),
     "anthropic": lambda name, vendor: Anthropic(name, vendor.api_base or ""),
     "gemini": lambda _, __: Gemini(),
-    "azure": lambda name, _: AllRoutes(name, Azure(), without=("moderations",)),
+    "azure": lambda name, _: AllRoutes(name, Azure(), without=("moderations", "rerank")),
     **{dialect: lambda name, vendor: compatible(name, vendor.speaks, vendor.api_base or "") for dialect in DIALECTS},
     "bedrock": lambda _name, _vendor: Bedrock(),
     "vertex_ai": lambda _name, _vendor: Vertex(),

@@ -189,6 +189,16 @@ def moderation(target: Target, sent: Sent) -> Answered:
     return 200, JSON_HEADERS, [orjson.dumps(whole)]
 
 
+def ranking(_target: Target, sent: Sent) -> Answered:
+    """rerank: the documents as they stand, each a little less relevant than the one before."""
+    given, most = sent.body.get("documents"), sent.body.get("top_n")
+    documents = given if isinstance(given, list) else []
+    results = [{"index": index, "relevance_score": 1 / (index + 1)} for index, _ in enumerate(documents)]
+    kept = results[:most] if type(most) is int and most > 0 else results
+    whole = {"id": _id("rerank"), "results": kept, "meta": {"billed_units": {"search_units": 1}}}
+    return 200, JSON_HEADERS, [orjson.dumps(whole)]
+
+
 ANSWERS: dict[str, Callable[[Target, Sent], Answered]] = {
     "responses": response,
     "responses/compact": compaction,
@@ -199,6 +209,7 @@ ANSWERS: dict[str, Callable[[Target, Sent], Answered]] = {
     "audio/transcriptions": transcript,
     "audio/translations": transcript,
     "moderations": moderation,
+    "rerank": ranking,
 }
 
 

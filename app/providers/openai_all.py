@@ -9,6 +9,7 @@ from app.providers.free import FreeFormat
 from app.providers.images import ImagesFormat
 from app.providers.openai import Endpoint, OpenAI
 from app.providers.openai_routes import RouteFormat
+from app.providers.rerank import RerankFormat
 from app.providers.responses import ResponsesFormat
 from app.providers.speech import SpeechFormat
 from app.providers.transcriptions import TranscriptionsFormat
@@ -35,4 +36,6 @@ class AllRoutes(OpenAI):
         more: dict[str, WireFormat] = {
             route: made(endpoint, route) for route, made in FORMATS.items() if route not in without
         }
-        self.formats = {**self.formats, **more}
+        # OpenAI itself has no reranker; servers that speak its language do.
+        ranked: dict[str, WireFormat] = {} if "rerank" in without else {"rerank": RerankFormat(endpoint)}
+        self.formats = {**self.formats, **more, **ranked}

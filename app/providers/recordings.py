@@ -15,6 +15,8 @@ TIMESTAMP = re.compile(rb"-->\s*(?:(\d{1,3}):)?(\d\d):(\d\d)[.,](\d\d\d)")
 OPUS_RATE = 48_000
 # Nobody's file has more; reading on would only take time.
 MOST_FRAMES, MOST_CHUNKS = 200_000, 1000
+# A day. A header can say anything.
+LONGEST_MS = 86_400_000
 # Kilobits a second by version and layer, ISO/IEC 11172-3 and 13818-3; 0 and 15 are no lengths.
 BITRATES = {
     (3, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -31,7 +33,7 @@ def heard_ms(recording: bytes) -> int:
     """Milliseconds of a recording, rounded up; an upper bound where the kind of file is not known."""
     for length in (_wav, _flac, _ogg, _mp4, _mp3):
         if found := length(recording):
-            return found
+            return min(found, LONGEST_MS)
     return longest_ms(len(recording))
 
 
@@ -51,7 +53,7 @@ def bitrate(start: bytes) -> int:
 def spoken_ms(text: bytes) -> int:
     """Milliseconds that a transcript took to say at the least: by its last timestamp, and by its length without."""
     ends = [_timestamp(found) for found in TIMESTAMP.finditer(text)]
-    return max(ends, default=-(-len(text) * 1000 // FASTEST_SPEECH))
+    return min(LONGEST_MS, max(ends, default=-(-len(text) * 1000 // FASTEST_SPEECH)))
 
 
 def _timestamp(found: re.Match[bytes]) -> int:

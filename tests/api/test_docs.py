@@ -82,7 +82,7 @@ def test_tags_stand_in_the_order_of_the_page(spec: dict[str, Any]) -> None:
             "Export",
         ),
         *("Reports", "Daily reports", "Report", "Activity", "Estimates", "Webhooks", "Audit", "Config", "Health"),
-        *("LLM routes", "OpenAI's other routes"),
+        *("LLM routes", "Other LLM routes"),
     ]
 
 

@@ -23,6 +23,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "images/generations": {"prompt": "a cat"},
     "audio/speech": {"input": "hello", "voice": "alloy"},
     "moderations": {"input": "hello"},
+    "rerank": {"query": "hello", "documents": ["a", "b"]},
 }
 RECORDING = form([('name="file"; filename="a.wav"', wav()), ('name="model"', MODEL.encode())])
 PICTURE = form(
@@ -54,7 +55,7 @@ def test_a_route_answers_with_and_without_v1(send: Send, route: str, address: st
     assert answer.status_code == 200, answer.text
 
 
-@pytest.mark.parametrize("route", [name for name in (*BODIES, *FORMS) if name != "moderations"])
+@pytest.mark.parametrize("route", [name for name in (*BODIES, *FORMS) if name not in {"moderations", "rerank"}])
 @pytest.mark.parametrize("address", ["/openai/deployments/{model}/{route}?api-version=x", "/openai/v1/{route}"])
 def test_a_route_answers_azures_clients(send: Send, route: str, address: str) -> None:
     answer = send(address.format(model=MODEL, route=route), route)

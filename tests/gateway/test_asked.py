@@ -58,6 +58,10 @@ def test_a_cap_of_zero_is_a_cap() -> None:
     assert asked(max_tokens=0).output_cap == 0
 
 
+def test_no_cap_is_more_than_can_be_booked() -> None:
+    assert asked(max_tokens=10**18).output_cap == 10**9
+
+
 def test_every_choice_is_paid_for() -> None:
     assert asked(n=3).choices == 3
 

@@ -25,6 +25,7 @@ LEAST: dict[str, dict[str, Any]] = {
     "images/edits": {"prompt": "hi", "images": [{"file_id": "file-1"}]},
     "audio/speech": {"input": "hi"},
     "moderations": {"input": "hi"},
+    "rerank": {"query": "hi", "documents": ["a", "b"]},
 }
 
 
@@ -72,6 +73,8 @@ def test_the_least_that_a_route_needs_is_enough(route: str) -> None:
         ("audio/speech", {"speed": "fast"}, "speed"),
         ("audio/speech", {"speed": True}, "speed"),
         ("moderations", {"input": None}, "input"),
+        ("rerank", {"query": None}, "query"),
+        ("rerank", {"documents": "a"}, "documents"),
     ],
 )
 def test_a_bad_body_is_refused_with_the_name_of_its_field(route: str, fields: dict[str, Any], param: str) -> None:
@@ -150,6 +153,7 @@ def test_a_response_that_reads_its_body_only_is_bounded_by_it(fields: dict[str, 
     [
         ({"tools": [{"type": "web_search_preview"}]}, {"web_searches": 10}),
         ({"tools": [{"type": "web_search"}], "max_tool_calls": 2}, {"web_searches": 2}),
+        ({"tools": [{"type": "web_search"}], "max_tool_calls": 10**18}, {"web_searches": 1000}),
         ({"max_tool_calls": 2}, {}),
     ],
 )
@@ -209,6 +213,20 @@ def test_a_form_says_whom_the_call_is_for() -> None:
 @pytest.mark.parametrize("route", ["moderations", "responses/input_tokens"])
 def test_what_is_free_takes_nothing(route: str) -> None:
     assert (asked(route).input_bound, asked(route).output_cap) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("documents", "searches"), [(["a"], 1), ([], 1), (["a"] * 90, 1), (["a" * 500] * 100, 2), (["a"] * 250, 3)]
+)
+def test_a_ranking_is_bounded_by_its_documents(documents: list[str], searches: int) -> None:
+    call = asked("rerank", documents=documents)
+    assert call.others == {"requests": searches}
+    assert call.input_bound >= len(call.sent.raw) + len(documents) * 2
+
+
+def test_no_bound_is_more_than_can_be_booked() -> None:
+    call = asked("rerank", query="a" * 100_000, documents=["a"] * 100_000)
+    assert call.input_bound == 10**9
 
 
 def test_a_compaction_is_bounded_by_the_longest_answers_there_are() -> None:

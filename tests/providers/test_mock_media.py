@@ -78,6 +78,12 @@ def test_images_are_openais_and_are_pictures() -> None:
     assert png().startswith(b"\x89PNG\r\n\x1a\n")
 
 
+def test_a_ranking_has_as_many_documents_as_asked_for() -> None:
+    ranked = orjson.loads(answered(sent("rerank", {"query": "x", "documents": ["a", "b", "c"], "top_n": 2})))
+    assert [result["index"] for result in ranked["results"]] == [0, 1]
+    assert counts(sent("rerank", {"query": "x", "documents": ["a"]})) == {"input": 0, "output": 0, "requests": 1}
+
+
 def test_speech_is_a_recording() -> None:
     with wave.open(io.BytesIO(answered(sent("audio/speech", {"input": "hello"}), "audio/wav"))) as recording:
         assert (recording.getframerate(), recording.getnframes()) == (24_000, 2_400)

@@ -63,6 +63,11 @@ def test_an_mp4_says_how_long_it_is(version: int) -> None:
     assert heard_ms(recording) == 10_000
 
 
+def test_no_header_makes_a_recording_longer_than_a_day() -> None:
+    recording = box(b"ftyp", b"M4A ") + box(b"moov", box(b"mvhd", mvhd(1, 1, 2**63)))
+    assert heard_ms(recording) == spoken_ms(b"00:00:00,000 --> 99:00:00,000") == 86_400_000
+
+
 def test_a_flac_says_how_many_samples_it_has() -> None:
     info = (16_000 << 44) | (0 << 41) | (15 << 36) | 48_000
     assert heard_ms(b"fLaC\x00\x00\x00\x22" + bytes(10) + info.to_bytes(8, "big") + bytes(16)) == 3000
