@@ -122,6 +122,11 @@ def fails_key(deployment: str) -> str:
     return f"tollgate:fails:{deployment}"
 
 
+def places_key(deployment: str) -> str:
+    """Sorted set: attempt at the deployment → the millisecond at which its lease ends."""
+    return f"tollgate:places:{deployment}"
+
+
 def pace_key(deployment: str) -> str:
     """Hash: "stream", "whole" → how many milliseconds pass until the deployment answers."""
     return f"tollgate:pace:{deployment}"

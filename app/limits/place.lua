@@ -3,7 +3,7 @@
 -- answered sooner ("pace"; one that nobody knows is asked first), that were used less in the last minute ("usage");
 -- else as they are given.
 --
--- KEYS  for each of D deployments: slots, requests, tokens, amounts, pace
+-- KEYS  for each of D deployments: places, requests, tokens, amounts, pace
 -- ARGV  1 id of the attempt, 2 lease (ms), 3 ranked, 4 "stream" or "whole", then for each deployment: order,
 --       max_parallel or "", rpm or "", tpm or "", what the call needs of its tokens
 -- Gives {deployment, counted from 1}

@@ -17,13 +17,13 @@ from app.limits.meters import (
     cooling_key,
     fails_key,
     pace_key,
+    places_key,
     requests_key,
-    slots_key,
     tokens_key,
 )
 from app.limits.scripts import Argument, Script
 
-# What a deployment's counters are named among those of meters.
+# What a deployment's requests and tokens are named among those of meters.
 DEPLOYMENT = "deployment:"
 # Failures are counted over a minute, as LiteLLM's allowed_fails says.
 MINUTE_MS = 60_000
@@ -49,7 +49,7 @@ class Room:
 
     @property
     def meter(self) -> str:
-        """By what name its counters stand in Redis."""
+        """By what name its requests and tokens stand in Redis."""
         return DEPLOYMENT + self.deployment
 
 
@@ -63,8 +63,8 @@ class Place:
 
     @property
     def slot(self) -> str:
-        """The key of the slots that it has one of."""
-        return slots_key(self.room.meter)
+        """The key of the places that it is one of."""
+        return places_key(self.room.deployment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,8 @@ def take(
     keys: list[str] = []
     arguments: list[Argument] = [attempt, lease_ms, ranked, kind]
     for room in rooms:
-        name = room.meter
-        keys += [slots_key(name), requests_key(name), tokens_key(name), amounts_key(name), pace_key(room.deployment)]
+        one, name = room.deployment, room.meter
+        keys += [places_key(one), requests_key(name), tokens_key(name), amounts_key(name), pace_key(one)]
         arguments += [
             room.order,
             *("" if limit is None else limit for limit in (room.max_parallel, room.rpm, room.tpm)),

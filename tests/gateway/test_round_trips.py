@@ -35,7 +35,7 @@ def asked(app: Flask) -> list[str]:
         assert answer.status_code == 200, answer.text
 
     call()
-    with redis.client.monitor() as monitor:
+    with redis.client.monitor() as monitor:  # type: ignore[no-untyped-call]
         call()
         redis.client.get(MARKER)
         found = []
