@@ -28,7 +28,8 @@ KINDS = {dict: "a mapping", list: "a list", str: "a string", bool: "true or fals
 _OURS = {
     "config": "model_list general_settings router_settings litellm_settings",
     "model_list": "model_name litellm_params model_info",
-    "litellm_params": "model api_base api_key api_version mock_response timeout input_cost_per_token"
+    "litellm_params": "model api_base api_key api_version mock_response timeout stream_timeout connect_timeout"
+    " idle_timeout total_timeout weight order rpm tpm max_parallel_requests cooldown_time input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
     "model_info": "id base_model mode access_groups max_input_tokens max_output_tokens input_cost_per_token"
     " output_cost_per_token cache_read_input_token_cost cache_creation_input_token_cost",
@@ -38,8 +39,16 @@ _OURS = {
     " user_header_name create_customers week_start webhook_url webhook_secret alert_thresholds",
     "gateway_limits": "max_budget soft_budget strict budget_duration timezone week_start rollover max_parallel_requests"
     " queue_timeout rpm_limit tpm_limit alert_thresholds",
-    "router_settings": "timeout",
-    "litellm_settings": "max_budget budget_duration timezone max_end_user_budget_id",
+    "router_settings": "timeout stream_timeout connect_timeout idle_timeout total_timeout routing_strategy num_retries"
+    " retry_after retry_policy model_group_retry_policy fallbacks default_fallbacks context_window_fallbacks"
+    " content_policy_fallbacks max_fallbacks allowed_fails allowed_fails_policy cooldown_time disable_cooldowns"
+    " model_group_alias default_max_parallel_requests",
+    "retry_policy": "AuthenticationErrorRetries TimeoutErrorRetries RateLimitErrorRetries InternalServerErrorRetries"
+    " ServiceUnavailableErrorRetries",
+    "allowed_fails_policy": "AuthenticationErrorAllowedFails TimeoutErrorAllowedFails RateLimitErrorAllowedFails"
+    " InternalServerErrorAllowedFails ServiceUnavailableErrorAllowedFails",
+    "litellm_settings": "max_budget budget_duration timezone max_end_user_budget_id num_retries request_timeout"
+    " fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks allowed_fails cooldown_time",
 }
 
 # … and those that LiteLLM reads beside them: a config.yaml that works there starts here, with a warning.
@@ -49,8 +58,7 @@ _LITELLM = {
     " sandbox_tools vector_store_registry prompts agents plugins pass_through_endpoints worker_registry"
     " default_vertex_config",
     "model_list": "",
-    "litellm_params": "organization rpm tpm max_parallel_requests stream_timeout max_retries weight order tags"
-    " cooldown_time max_budget budget_duration use_in_pass_through"
+    "litellm_params": "organization max_retries tags max_budget budget_duration use_in_pass_through"
     " extra_headers drop_params max_tokens temperature",
     "model_info": "supported_environments health_check_model health_check_timeout max_tokens"
     " litellm_provider supports_function_calling supports_vision search_context_cost_per_query",
@@ -68,13 +76,13 @@ _LITELLM = {
     " accounting_sync_ack user_api_key_cache_ttl user_api_key_cache_max_size disable_prisma_schema_update"
     " dangerously_permit_weak_or_unset_master_key use_x_forwarded_for include_call_id_in_error_body",
     "gateway_limits": "",
-    "router_settings": "routing_strategy num_retries retry_after retry_policy model_group_retry_policy stream_timeout"
-    " fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks max_fallbacks allowed_fails"
-    " allowed_fails_policy cooldown_time disable_cooldowns enable_pre_call_checks enable_tag_filtering"
-    " model_group_alias default_max_parallel_requests optional_pre_call_checks provider_budget_config redis_url"
-    " redis_host redis_port redis_password",
+    "router_settings": "enable_pre_call_checks enable_tag_filtering optional_pre_call_checks provider_budget_config"
+    " redis_url redis_host redis_port redis_password",
+    # A caller's own mistake is never tried again, and no deployment is left alone for it.
+    "retry_policy": "BadRequestErrorRetries ContentPolicyViolationErrorRetries",
+    "allowed_fails_policy": "BadRequestErrorAllowedFails ContentPolicyViolationErrorAllowedFails",
     "litellm_settings": "callbacks success_callback failure_callback cache cache_params enable_redis_auth_cache"
-    " default_redis_ttl drop_params num_retries request_timeout context_window_fallbacks default_fallbacks"
+    " default_redis_ttl drop_params"
     " budget_exceeded_status_code budget_exceeded_throttle_percentage budget_rollover"
     " budget_reset_time max_end_user_budget max_internal_user_budget"
     " internal_user_budget_duration default_internal_user_params default_key_generate_params"

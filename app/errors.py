@@ -23,7 +23,9 @@
     │   ├── BudgetTooSmall         429  a strict budget cannot cover the stated output cap
     │   ├── RequestRateReached     429  as many requests in the last minute as may be
     │   ├── TokenRateReached       429  the call's tokens do not fit into the minute
-    │   └── ParallelLimitReached   429
+    │   ├── ParallelLimitReached   429
+    │   └── DeploymentsFull        429  no deployment of the model has room
+    ├── ProviderBusy               429  the providers have named the moment from which on they may be asked again
     ├── ProviderFailed             502  no deployment gave an answer
     │   └── ProviderTimedOut       504
     └── Unavailable                503  a part of ours is down; Retry-After says when to try again
@@ -279,6 +281,29 @@ class ParallelLimitReached(LimitReached):
     """All parallel slots are taken."""
 
     code = "max_parallel_requests"
+
+
+class DeploymentsFull(LimitReached):
+    """No deployment of the model has room: calls at a time, requests or tokens per minute."""
+
+    code = "deployment_limit"
+
+
+class ProviderBusy(TollgateError):
+    """Every deployment of the model was refused by its provider a moment ago, with the moment to come back at."""
+
+    status = 429
+    type = "provider_error"
+    code = "provider_rate_limit"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        """`retry_after` is seconds, as the providers have said."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        """Retry-After (RFC 9110, section 10.2.3)."""
+        return {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
 
 
 class ProviderFailed(TollgateError):

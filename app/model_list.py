@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass, field
-from decimal import Decimal
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from app import config_file
+from app import config_file, router_settings
 from app.config_file import Section, is_address
 from app.price_names import Stated
+from app.router_settings import MOST_COUNT, MOST_SECONDS, Timeouts
 from app.vendors import ADDRESS_OPTIONS, OPTIONS, SECRET_OPTIONS, VENDORS, Option, Vendor
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class Deployment:
 
     `provider` is who is called ("openai", "azure", "mock"), `vendor` who is named before the model, for a mock as well;
     `price_provider` is whose prices count, by the names of genai-prices. `options` are pairs of name and value.
+    Of the deployments of one name those with the lowest `order` are called, each as often as its `weight` says; `rpm`
+    and `tpm` are the requests and tokens of a minute that it takes, `max_parallel_requests` the calls at a time, None:
+    no limit. It is left alone for `cooldown_time` seconds when it fails too often.
     `costs` are the prices that it states, `default_costs` those that count where no other is known. `off` says why it
     cannot be used ("AZURE_API_KEY is not set"), or is None. A `stored` one was added while the gateway runs; the others
     stand in config.yaml.
@@ -46,7 +49,13 @@ class Deployment:
     api_version: str | None = None
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     mock_response: str | None = None
-    timeout: float | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    weight: float | None = None
+    order: int = 1
+    rpm: int | None = None
+    tpm: int | None = None
+    max_parallel_requests: int | None = None
+    cooldown_time: float | None = None
     base_model: str | None = None
     mode: str | None = None
     access_groups: tuple[str, ...] = ()
@@ -68,7 +77,7 @@ def read(entry: Section, ids: dict[str, str], *, stored: bool = False) -> Deploy
     mock_response = params.text("mock_response", 'a string like "Hello"')
     named, model = _provider_and_model(params, mocked=mock_response is not None)
     rest: dict[str, Any] = {
-        "timeout": timeout(params),
+        **_routing(params),
         "base_model": info.name("base_model", 'a string like "gpt-4o"'),
         "mode": info.name("mode", 'a string like "chat"'),
         "access_groups": info.names("access_groups", 'a list like ["beta-models"]'),
@@ -218,7 +227,17 @@ def are_not_set(unset: Mapping[str, str]) -> str | None:
     return f"{names} {'are' if ' ' in names else 'is'} not set" if names else None
 
 
-def timeout(section: Section) -> float | None:
-    """Read for how many seconds a provider may stay silent."""
-    seconds = section.number("timeout", "seconds, from 0.001 to 86400", least=Decimal("0.001"), most=86_400)
-    return None if seconds is None else float(seconds)
+def _routing(params: Section) -> dict[str, Any]:
+    """Read how much of its name's calls it takes, and how long it is waited for."""
+    weight = params.number("weight", "a number from 0 to 1000000", least=0, most=1_000_000)
+    cooldown = params.number("cooldown_time", f"seconds, from 0 to {MOST_SECONDS}", least=0, most=MOST_SECONDS)
+    order = params.whole("order", least=0, most=MOST_COUNT)
+    return {
+        "timeouts": Timeouts(**router_settings.timeouts(params)),
+        "weight": None if weight is None else float(weight),
+        "order": 1 if order is None else order,
+        "rpm": params.whole("rpm", least=1, most=MOST_COUNT),
+        "tpm": params.whole("tpm", least=1, most=MOST_COUNT),
+        "max_parallel_requests": params.whole("max_parallel_requests", least=1, most=MOST_COUNT),
+        "cooldown_time": None if cooldown is None else float(cooldown),
+    }

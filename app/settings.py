@@ -11,11 +11,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from app import config_file, durations, model_list, money
+from app import config_file, durations, model_list, money, router_settings
 from app.config_file import Notes, Section, is_address
 from app.errors import SettingsError
 from app.model_list import Deployment
 from app.price_names import Place, Stated
+from app.router_settings import Router
 from app.vendors import VENDORS
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Settings:
     budget_wait: float = 5.0
     lease: float = 30.0
     max_body_bytes: int = 32 * 1024 * 1024
-    timeout: float = 600.0
+    router: Router = field(default_factory=Router)
     gateway_limits: GatewayLimits = field(default_factory=GatewayLimits)
     timezone: str = "UTC"
     week_start: str = "monday"
@@ -131,7 +132,8 @@ def load(environ: Mapping[str, str], directory: Path, before: Settings | None = 
     litellm, general = config.section("litellm_settings"), config.section("general_settings")
     default_price = _default_price(general)
     deployments = tuple(replace(one, default_costs=default_price) for one in stated)
-    changed = _general(general, config.section("router_settings"))
+    changed = _general(general)
+    changed["router"] = router_settings.read(config.section("router_settings"), litellm)
     changed["gateway_limits"] = _gateway_limits(general, litellm)
     changed |= _customers(general, litellm)
     changed["master_key"] = _master_key(general)
@@ -186,7 +188,7 @@ def _default_price(general: Section) -> Stated:
     return tuple((place, dollars) for place, (_, dollars) in sorted(found.items()))
 
 
-def _general(general: Section, router: Section) -> dict[str, Any]:
+def _general(general: Section) -> dict[str, Any]:
     """Read what differs from the defaults."""
     found: dict[str, Any] = {}
     # It may be a price too, which is in the deployments.
@@ -206,9 +208,7 @@ def _general(general: Section, router: Section) -> dict[str, Any]:
     if KEYS_RETENTION in general.values:
         expected = 'a duration like "30d", or null to keep them all'
         found["expired_keys_retention"] = _seconds(general, KEYS_RETENTION, 1, expected)
-    found |= _webhooks(general)
-    timeout = model_list.timeout(router)
-    return found if timeout is None else found | {"timeout": timeout}
+    return found | _webhooks(general)
 
 
 def _gateway_limits(general: Section, litellm: Section) -> GatewayLimits:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.config_file import OURS
 from app.errors import SettingsError
 from app.settings import Settings, load
 from app.vendors import VENDORS
@@ -102,13 +103,13 @@ def test_a_wrong_parameter_is_one_line_with_path_value_and_expectation(tmp_path:
             "general_settings.max_request_size_mb: got 0, expected megabytes, from 0.001 to 1024",
         ),
         ("router_settings: {timout: 5}", "router_settings.timout: unknown name, did you mean timeout?"),
-        ("router_settings: {xyzzy: 5}", "router_settings.xyzzy: unknown name, known here: timeout"),
+        (
+            "router_settings: {xyzzy: 5}",
+            f"router_settings.xyzzy: unknown name, known here: {', '.join(OURS['router_settings'])}",
+        ),
         (
             "litellm_settings: {xyzzy: 5}",
-            (
-                "litellm_settings.xyzzy: unknown name, known here: "
-                "max_budget, budget_duration, timezone, max_end_user_budget_id"
-            ),
+            f"litellm_settings.xyzzy: unknown name, known here: {', '.join(OURS['litellm_settings'])}",
         ),
         ("5: 6", "5: unknown name, known here: model_list, general_settings, router_settings, litellm_settings"),
         (
@@ -193,7 +194,12 @@ def test_general_and_router_settings_are_read(tmp_path: Path) -> None:
     )
     found = loaded(tmp_path, text)
 
-    assert (found.unpriced, found.budget_wait, found.max_body_bytes, found.timeout) == ("allow", 0.5, 2 * 2**20, 30.0)
+    assert (found.unpriced, found.budget_wait, found.max_body_bytes, found.router.timeouts.timeout) == (
+        "allow",
+        0.5,
+        2 * 2**20,
+        30.0,
+    )
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 90 * 86_400), ("2w", 14 * 86_400), ("null", None)])
@@ -212,7 +218,9 @@ def test_calls_of_a_dead_process_cost_what_they_held_unless_they_are_free(
 
 
 def test_a_number_may_come_from_the_environment(tmp_path: Path) -> None:
-    assert loaded(tmp_path, "router_settings: {timeout: os.environ/TIMEOUT}", TIMEOUT="45").timeout == 45.0
+    assert (
+        loaded(tmp_path, "router_settings: {timeout: os.environ/TIMEOUT}", TIMEOUT="45").router.timeouts.timeout == 45.0
+    )
 
 
 @pytest.mark.parametrize("text", ["", "model_list:\n", "model_list: []\ngeneral_settings:\n"])
@@ -227,20 +235,22 @@ def test_no_file_at_all_starts_with_a_warning(tmp_path: Path) -> None:
 def test_the_file_may_have_another_name(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("router_settings: {timeout: 7}")
 
-    assert load(ENVIRON | {"TOLLGATE_CONFIG": "other.yaml"}, tmp_path).timeout == 7.0
+    assert load(ENVIRON | {"TOLLGATE_CONFIG": "other.yaml"}, tmp_path).router.timeouts.timeout == 7.0
 
 
 def test_names_that_only_litellm_reads_are_on_one_line(tmp_path: Path) -> None:
     text = (
         "model_list:\n"
-        "- {model_name: a, litellm_params: {model: gpt-4o, api_key: k, rpm: 5}}\n"
-        "- {model_name: b, litellm_params: {model: gpt-4o, api_key: k, rpm: 6}, model_info: {supports_vision: true}}\n"
-        "litellm_settings: {drop_params: true}\nrouter_settings: {num_retries: 3}\nenvironment_variables: {A: b}\n"
+        "- {model_name: a, litellm_params: {model: gpt-4o, api_key: k, max_retries: 5}}\n"
+        "- {model_name: b, litellm_params: {model: gpt-4o, api_key: k, max_retries: 6},"
+        " model_info: {supports_vision: true}}\n"
+        "litellm_settings: {drop_params: true}\nrouter_settings: {redis_host: here}\nenvironment_variables: {A: b}\n"
     )
 
     line = (
-        "config.yaml: not supported yet and without effect: environment_variables, model_list[].litellm_params.rpm, "
-        "model_list[].model_info.supports_vision, litellm_settings.drop_params, router_settings.num_retries"
+        "config.yaml: not supported yet and without effect: environment_variables, "
+        "model_list[].litellm_params.max_retries, model_list[].model_info.supports_vision, "
+        "litellm_settings.drop_params, router_settings.redis_host"
     )
     assert loaded(tmp_path, text).warnings == (line,)
 

@@ -12,6 +12,7 @@ import pytest
 from app.errors import SettingsError
 from app.model_list import Deployment
 from app.price_names import Place
+from app.router_settings import Timeouts
 from app.settings import Settings, load
 
 MASTER_KEY = "sk-master-1234567890"
@@ -253,7 +254,7 @@ def test_everything_a_deployment_can_say_is_read(tmp_path: Path) -> None:
         api_base="https://a.example",
         api_key="k",
         api_version="2024-10-21",
-        timeout=12.5,
+        timeouts=Timeouts(timeout=12.5),
         base_model="gpt-4o",
         max_input_tokens=1000,
         max_output_tokens=100,

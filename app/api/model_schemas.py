@@ -95,6 +95,33 @@ class DeploymentParamsSchema(AnswerSchema):
         allow_none=True, metadata=says("The answer of a model that the gateway plays itself.")
     )
     timeout = fields.Float(allow_none=True, metadata=says("Seconds to wait for the provider; null: the default."))
+    stream_timeout = fields.Float(
+        allow_none=True, metadata=says("Seconds to wait for a stream's first piece; null: the default.")
+    )
+    connect_timeout = fields.Float(allow_none=True, metadata=says("Seconds to connect; null: the default."))
+    idle_timeout = fields.Float(
+        allow_none=True, metadata=says("Seconds of silence between two pieces of an answer; null: the default.")
+    )
+    total_timeout = fields.Float(allow_none=True, metadata=says("Seconds for one attempt in all; null: no limit."))
+    weight = fields.Float(
+        allow_none=True, metadata=says("Its share of its name's calls, by the weights of the others.")
+    )
+    order = fields.Integer(metadata=says("Those of a higher order are called when no lower one may be."))
+    rpm = fields.Integer(allow_none=True, metadata=says("Requests that it takes in any 60 seconds; null: no limit."))
+    tpm = fields.Integer(allow_none=True, metadata=says("Tokens that it takes in any 60 seconds; null: no limit."))
+    max_parallel_requests = fields.Integer(
+        allow_none=True, metadata=says("Calls that it takes at a time; null: the router's default.")
+    )
+    cooldown_time = fields.Float(
+        allow_none=True, metadata=says("Seconds for which it is left alone when it fails; null: the router's.")
+    )
+
+
+class CooldownSchema(AnswerSchema):
+    """Why a deployment is left alone at this moment."""
+
+    reason = fields.String(metadata=says("The kind of failure.", example="rate_limit"))
+    seconds = fields.Float(metadata=says("For how long still, in seconds."))
 
 
 class DeploymentDetailsSchema(AnswerSchema):
@@ -115,6 +142,9 @@ class DeploymentDetailsSchema(AnswerSchema):
     mode = fields.String(allow_none=True, metadata=says("What it is for, such as `chat`, if stated."))
     access_groups = fields.List(
         fields.String(), metadata=says("Names that give access to this model in a models list.")
+    )
+    cooldown = fields.Nested(
+        CooldownSchema, allow_none=True, metadata=says("Why no process calls it at this moment; null: it is called.")
     )
     off = fields.Boolean(metadata=says("Whether the deployment cannot be used."))
     off_reason = fields.String(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,9 +23,11 @@ from app.api.model_schemas import (
     NewModelSchema,
 )
 from app.api.proxy import usable
-from app.errors import BadRequest, NotFound
+from app.errors import BadRequest, LimitsUnavailable, NotFound
 from app.gateway.deployments import StoredDeployments
 from app.gateway.offers import Offer, offer
+from app.limits import places
+from app.limits.admission import Cooling
 from app.model_list import Deployment
 from app.routing.catalog import Catalog
 
@@ -117,7 +121,7 @@ def info(given: dict[str, Any]) -> dict[str, Any]:
     found = [deployment for deployment in gateway().models.listed().all() if wanted in (None, deployment.id)]
     if wanted is not None and not found:
         raise NotFound("There is no such model.", param="litellm_model_id")
-    return {"data": [_shown(deployment) for deployment in found]}
+    return {"data": _all_shown(found)}
 
 
 @blueprint.route("/v2/model/info")
@@ -134,7 +138,7 @@ def info_by_page(given: dict[str, Any]) -> dict[str, Any]:
         and given.get("modelId") in (None, deployment.id)
         and given.get("search", "").lower() in deployment.model_name.lower()
     ]
-    shown = [_shown(deployment) for deployment in found[(page - 1) * size : page * size]]
+    shown = _all_shown(found[(page - 1) * size : page * size])
     total = len(found)
     return {
         "data": shown,
@@ -172,7 +176,7 @@ def _filled(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _made(deployment: Deployment) -> dict[str, Any]:
-    return {"model_id": deployment.id} | _shown(deployment)
+    return {"model_id": deployment.id} | _all_shown([deployment])[0]
 
 
 def _group(catalog: Catalog, name: str) -> dict[str, Any]:
@@ -201,7 +205,19 @@ def _dearest(known: list[int], offers: list[Offer]) -> float | None:
     return max(known) / FEMTO_PER_DOLLAR if len(known) == len(offers) else None
 
 
-def _shown(deployment: Deployment) -> dict[str, Any]:
+def _all_shown(deployments: Sequence[Deployment]) -> list[dict[str, Any]]:
+    """With Redis down nobody knows what is left alone."""
+    cooling: dict[str, Cooling] = {}
+    with suppress(LimitsUnavailable):
+        cooling = places.cooling([deployment.id for deployment in deployments])
+    return [_shown(deployment, cooling) for deployment in deployments]
+
+
+def _cooldown(cooling: Cooling | None) -> dict[str, Any] | None:
+    return None if cooling is None else {"reason": cooling.reason, "seconds": cooling.ms / 1000}
+
+
+def _shown(deployment: Deployment, cooling: Mapping[str, Cooling]) -> dict[str, Any]:
     one = offer(deployment)
     return {
         "model_name": deployment.model_name,
@@ -210,7 +226,17 @@ def _shown(deployment: Deployment) -> dict[str, Any]:
             "api_base": _without_credentials(deployment.api_base),
             "api_version": deployment.api_version,
             "mock_response": deployment.mock_response,
-            "timeout": deployment.timeout,
+            "timeout": deployment.timeouts.timeout,
+            "stream_timeout": deployment.timeouts.stream_timeout,
+            "connect_timeout": deployment.timeouts.connect_timeout,
+            "idle_timeout": deployment.timeouts.idle_timeout,
+            "total_timeout": deployment.timeouts.total_timeout,
+            "weight": deployment.weight,
+            "order": deployment.order,
+            "rpm": deployment.rpm,
+            "tpm": deployment.tpm,
+            "max_parallel_requests": deployment.max_parallel_requests,
+            "cooldown_time": deployment.cooldown_time,
         },
         "model_info": {
             "id": deployment.id,
@@ -223,6 +249,7 @@ def _shown(deployment: Deployment) -> dict[str, Any]:
             "base_model": deployment.base_model,
             "mode": deployment.mode,
             "access_groups": list(deployment.access_groups),
+            "cooldown": _cooldown(cooling.get(deployment.id)),
             "off": deployment.off is not None,
             "off_reason": deployment.off,
         },

@@ -183,7 +183,20 @@ def model(model: str) -> dict[str, Any]:
 
 
 def _names() -> list[str]:
-    return [name for name in usable(gateway().models.listed()) if "*" not in name]
+    catalog = gateway().models.listed()
+    return [name for name in (*usable(catalog), *_other_names(catalog)) if "*" not in name]
+
+
+def _other_names(catalog: Catalog) -> list[str]:
+    """Of model_group_alias, those that the caller may use and that are not hidden."""
+    router, secret = gateway().settings.router, secret_of_request()
+    shown = [(name, model) for name, model in router.aliases.items() if name not in router.hidden]
+    shown = [(name, model) for name, model in shown if catalog.group(model)]
+    if not shown or callers.is_master(secret, gateway().settings.master_key):
+        return [name for name, _ in shown]
+    caller = callers.identify(secret)
+    groups = {model: catalog.access_groups(model) for _, model in shown}
+    return [name for name, model in shown if any(caller.may_use(one, groups[model]) for one in (name, model))]
 
 
 def usable(catalog: Catalog) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -15,15 +15,16 @@ from app.errors import LimitsUnavailable, UnpricedModel
 from app.gateway import rates, refusals
 from app.gateway.asked import Asked
 from app.gateway.asked_routes import rules_of
-from app.gateway.inflight import has_closed
 from app.gateway.offers import Offer, dearest, largest_cap, most_input
 from app.gateway.parties import Parties
+from app.gateway.running import has_closed
 from app.ledger import balances
 from app.ledger.event import CallEvent
 from app.ledger.pricing import is_known_tier
 from app.limits import admission
-from app.limits.admission import Verdict
+from app.limits.admission import Cooling, Verdict
 from app.limits.meters import Meter, Tokens
+from app.routing.choose import cools_as
 from app.settings import Settings
 
 # How long a call that waits for held money sleeps between two looks, in seconds: it grows from one to the other.
@@ -42,6 +43,7 @@ class Permit:
 
     `stated_cap` is the output cap (tokens) that the gateway states because a strict budget allows no more. `tokens` is
     what the call is reckoned with; `rates` are the headers that say how limits on requests and tokens stand.
+    `cooling` are the deployments that are left alone at this moment, by `cools_as`.
     """
 
     event: CallEvent
@@ -50,6 +52,7 @@ class Permit:
     stated_cap: int | None
     tokens: Tokens
     rates: dict[str, str]
+    cooling: Mapping[str, Cooling]
 
 
 def meters_of(limits: Iterable[Limits], at: float) -> tuple[Meter, ...]:
@@ -101,6 +104,7 @@ def admit(
     asked, offers = parties.asked, parties.offers
     check_priced(parties, settings.unpriced)
     cap = None
+    deployments = () if settings.router.disable_cooldowns else [cools_as(one.deployment) for one in offers]
     with _Waiting(settings.budget_wait, client) as waiting:
         while True:
             meters = meters_of(parties.limits, time.time())
@@ -111,11 +115,12 @@ def admit(
             verdict = admission.admit(
                 *(event.request_id, limited, parties.policies, estimate),
                 *(int(settings.lease * 1000), event.to_bytes(), tokens),
+                deployments=deployments,
             )
             match verdict.reason:
                 case "permit":
                     left = None if verdict.meter is None else verdict.left
-                    return Permit(event, limited, left, cap, tokens, rates.headers(verdict))
+                    return Permit(event, limited, left, cap, tokens, rates.headers(verdict), verdict.cooling)
                 case "stale":
                     raise Stale
                 case "cold":

@@ -1,10 +1,11 @@
-"""The call to the provider: over a kept connection, to the next deployment on failure."""
+"""The call to one deployment, over a kept connection."""
 
 from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -13,16 +14,17 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from app.errors import ProviderFailed, ProviderTimedOut, TollgateError
+from app.errors import ProviderFailed, ProviderTimedOut
 from app.gateway.asked import Asked
-from app.gateway.inflight import Running
 from app.gateway.offers import Offer
+from app.gateway.patience import Patience
+from app.gateway.running import Running
 from app.providers.base import Sent
 
-CONNECT_TIMEOUT_SECONDS = 10.0
 READ_BYTES = 65536
-# Answers that another deployment may do better on; every other status is the caller's to see.
-WORTH_ANOTHER = frozenset({408, 429, 500, 502, 503, 504, 529})
+# A socket takes 0 for "do not wait at all".
+SHORTEST_WAIT = 0.001
+TOO_LONG = "The provider's answer took longer than it may."
 MOST_CONNECTIONS_PER_HOST = 1000
 # What an output cap is called, where it is not max_tokens.
 CAP_NAMES = {"responses": "max_output_tokens"}
@@ -59,63 +61,45 @@ class LocalAnswer:
 
 @dataclass(slots=True)
 class HttpAnswer:
-    """A provider's answer over HTTP."""
+    """A provider's answer over HTTP, whose first piece must come by `first` (time.monotonic()).
+
+    `idle` is the longest silence after it, seconds.
+    """
 
     response: urllib3.BaseHTTPResponse
     status: int
     headers: Mapping[str, str]
+    running: Running
+    first: float
+    idle: float
 
     def chunks(self) -> Iterator[bytes]:
         """Bytes as they come."""
         try:
-            yield from self.response.stream(READ_BYTES, decode_content=True)
+            self._wait_at_most(max(SHORTEST_WAIT, self.first - time.monotonic()))
+            for chunk in self.response.stream(READ_BYTES, decode_content=True):
+                yield chunk
+                self._wait_at_most(self.idle)
         except ReadTimeoutError as error:
             raise ProviderTimedOut("The provider stopped sending.") from error
         except (HTTPError, OSError) as error:
+            if self.running.cut:
+                raise ProviderTimedOut(TOO_LONG) from error
             raise ProviderFailed("The connection to the provider broke while it was answering.") from error
+        if self.running.cut:
+            # Where the provider states no length, a connection that we have closed looks like the end of the answer.
+            raise ProviderTimedOut(TOO_LONG)
+
+    def _wait_at_most(self, seconds: float) -> None:
+        connection = self.running.connection
+        if connection is not None and connection.sock is not None:
+            connection.sock.settimeout(seconds)
 
     def close(self) -> None:
         """An unread rest makes the connection useless, so it is closed rather than kept."""
         if not self.response.closed:
             self.response.close()
         self.response.release_conn()
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An attempt that gave no answer to pass on. `status` is the provider's, 0 where there was none."""
-
-    offer: Offer
-    status: int
-
-
-@dataclass(slots=True)
-class Answered:
-    """The answer that the caller gets, the offer it came from, and the attempts before it."""
-
-    upstream: Upstream
-    offer: Offer
-    failed: list[Failed]
-
-
-class NoAnswer(Exception):
-    """No deployment gave an answer: the attempts, and the error for the caller."""
-
-    def __init__(self, failed: list[Failed], error: TollgateError) -> None:
-        """`error` is what the caller sees."""
-        super().__init__(error.message)
-        self.failed = failed
-        self.error = error
-
-
-class ClientLeft(Exception):
-    """The client has gone while the provider had not answered yet: the offer that was being asked, and those before."""
-
-    def __init__(self, offer: Offer, failed: list[Failed]) -> None:
-        """Whoever catches this books the call; there is nobody to answer."""
-        super().__init__("the client has left")
-        self.offer = offer
-        self.failed = failed
 
 
 class _Current(threading.local):
@@ -159,37 +143,7 @@ def connections() -> urllib3.PoolManager:
     return manager
 
 
-def first_answer(
-    pool: urllib3.PoolManager,
-    offers: Sequence[Offer],
-    asked: Asked,
-    running: Running,
-    *,
-    stated_cap: int | None,
-    timeout: float,
-) -> Answered:
-    """Tries the offers in order until one answers; `timeout` is the longest silence in seconds. Raises NoAnswer."""
-    _current.running = running
-    failed: list[Failed] = []
-    error: TollgateError = ProviderFailed("No deployment of this model answered.")
-    for number, offer in enumerate(offers, 1):
-        try:
-            upstream = _send(pool, offer, _sent(asked, offer, stated_cap), timeout)
-        except ProviderFailed as failure:
-            if running.left:
-                raise ClientLeft(offer, failed) from failure
-            failed.append(Failed(offer, 0))
-            error = failure
-            continue
-        if upstream.status in WORTH_ANOTHER and number < len(offers):
-            failed.append(Failed(offer, upstream.status))
-            upstream.close()
-            continue
-        return Answered(upstream, offer, failed)
-    raise NoAnswer(failed, error)
-
-
-def _sent(asked: Asked, offer: Offer, stated_cap: int | None) -> Sent:
+def sent_to(asked: Asked, offer: Offer, stated_cap: int | None) -> Sent:
     """What the deployment gets: the client's own bytes, and the output cap that the gateway states, if any."""
     if stated_cap is None:
         return asked.sent
@@ -202,21 +156,22 @@ def _sent(asked: Asked, offer: Offer, stated_cap: int | None) -> Sent:
     return replace(asked.sent, changes={**asked.sent.changes, name: stated_cap})
 
 
-def _send(pool: urllib3.PoolManager, offer: Offer, sent: Sent, timeout: float) -> Upstream:
+def send(pool: urllib3.PoolManager, offer: Offer, sent: Sent, running: Running, waited: Patience) -> Upstream:
     """One request to one deployment. Raises ProviderFailed, ProviderTimedOut, BadRequest."""
     provider = offer.provider
     if provider.local:
         status, headers, pieces = provider.answer(offer.target, sent)
         return LocalAnswer(status, urllib3.HTTPHeaderDict(headers), pieces)
     outgoing = offer.format_of(sent.route).prepare(offer.target, sent)
-    silence = urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=offer.deployment.timeout or timeout)
+    began = time.monotonic()
+    _current.running = running
     try:
         response = pool.urlopen(
             "POST",
             outgoing.url,
             body=outgoing.body,
             headers=outgoing.headers,
-            timeout=silence,
+            timeout=urllib3.Timeout(connect=waited.connect, read=waited.first),
             redirect=False,
             preload_content=False,
             decode_content=False,
@@ -226,5 +181,7 @@ def _send(pool: urllib3.PoolManager, offer: Offer, sent: Sent, timeout: float) -
     except ReadTimeoutError as error:
         raise ProviderTimedOut("The provider did not answer in time.") from error
     except (HTTPError, OSError) as error:
+        if running.cut:
+            raise ProviderTimedOut(TOO_LONG) from error
         raise ProviderFailed("The connection to the provider broke before it answered.") from error
-    return HttpAnswer(response, response.status, response.headers)
+    return HttpAnswer(response, response.status, response.headers, running, began + waited.first, waited.idle)

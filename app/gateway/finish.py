@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from app.gateway.asked import Asked
 from app.gateway.asked_routes import rules_of
-from app.gateway.call import Failed
-from app.gateway.inflight import InFlight, Running
+from app.gateway.attempts import Attempts, Failed
+from app.gateway.inflight import InFlight
 from app.gateway.offers import Offer
+from app.gateway.running import Running
 from app.ledger.event import Attempt
 from app.ledger.pricing import cost as cost_of
 from app.ledger.usage import Usage
@@ -51,6 +52,14 @@ class Finish:
     def free_slots(self) -> None:
         """The client has left; nobody shall wait for the rest of an answer that is only read for its usage."""
         self._in_flight.free_slots(self._running)
+
+    def book_attempts(self, attempts: Attempts) -> None:
+        """Books a call without an answer; one that no provider has seen takes nothing from any limit and has no row."""
+        if attempts.failed or attempts.asking is not None:
+            self.book(attempts.failed, attempts.asking, outcome="cancelled")
+        else:
+            self.booked = True
+            self._in_flight.refuse(self._running)
 
     def book(
         self,

@@ -16,17 +16,18 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from redis.exceptions import RedisError
 
 from app import queue
 from app.errors import DatabaseUnavailable, LimitsUnavailable
 from app.extensions import redis, write_transaction
+from app.gateway.running import Running, has_closed, leave_place
 from app.ledger import post
 from app.ledger.event import CallEvent
-from app.limits import admission
+from app.limits import admission, places
 from app.limits.meters import SETTLED, Meter, Tokens
+from app.limits.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -38,38 +39,6 @@ MOST_GIVEN_BACK = 100_000
 MOST_UNCONFIRMED = 50_000
 # Endings that Redis has not taken for this long are written to SQL, in case that this process ends too.
 SQL_AFTER_SECONDS = 5.0
-# The state of a connection whose other side has closed it (Linux, tcp_states.h).
-CLOSE_WAIT, CLOSED = 8, 7
-
-
-class Connection(Protocol):
-    """A connection to a provider."""
-
-    sock: socket.socket | None
-
-
-@dataclass(slots=True, eq=False)
-class Running:
-    """One admitted call, reckoned with `tokens`; `since` is on the clock of time.monotonic().
-
-    `client` is the caller's socket where it is watched, `connection` the provider's while in use. `left` says that the
-    client has gone, and that the connection was closed because of it.
-    """
-
-    event: CallEvent
-    meters: tuple[Meter, ...]
-    tokens: Tokens
-    client: socket.socket | None
-    since: float = field(default_factory=time.monotonic)
-    connection: Connection | None = None
-    left: bool = False
-
-    def leave(self) -> None:
-        """The client has gone: whoever waits for the provider gets an error at once."""
-        self.left = True
-        if self.connection is not None and self.connection.sock is not None:
-            with suppress(OSError):
-                self.connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 @dataclass(slots=True, eq=False)
@@ -118,13 +87,25 @@ class InFlight:
 
     def end(self, event: CallEvent, meters: tuple[Meter, ...], cost: int, tokens: int) -> None:
         """Tells Redis, now if it answers, and again and again until it does if not. Never raises for Redis."""
-        self._running.pop(event.request_id, None)
+        running = self._running.pop(event.request_id, None)
         ending = Ending(event.request_id, meters, cost, tokens, event)
         try:
             self._tell(ending)
         except LimitsUnavailable:
             log.warning("Redis did not take the end of a call; it is kept and sent again")
             self._unsent.append(ending)
+        if running is not None:
+            leave_place(running, tokens)
+
+    def refuse(self, running: Running) -> None:
+        """Ends a call for which no provider was asked: everything is given back. Never raises for Redis."""
+        self._running.pop(running.event.request_id, None)
+        ending = Ending(running.event.request_id, running.meters)
+        try:
+            self._tell(ending)
+        except LimitsUnavailable:
+            self._given_back.append(ending)
+        leave_place(running, 0)
 
     def free_slots(self, running: Running) -> None:
         """The call goes on without its parallel slots; its money stays held."""
@@ -168,6 +149,7 @@ class InFlight:
     def look(self) -> None:
         """One round: clients, leases, endings, and whether Redis is still the one that it was."""
         self._watch_clients()
+        self._watch_deadlines()
         try:
             self._compare_lives()
             self._renew()
@@ -181,10 +163,18 @@ class InFlight:
             if running.client is not None and not running.left and has_closed(running.client):
                 running.leave()
 
+    def _watch_deadlines(self) -> None:
+        now = time.monotonic()
+        for running in list(self._running.values()):
+            if now >= running.deadline and not running.cut:
+                running.cut_off()
+
     def _renew(self) -> None:
         if time.monotonic() - self._renewed < self._every:
             return
-        calls = [(request_id, admission.slots_of(call.meters)) for request_id, call in list(self._running.items())]
+        running = list(self._running.items())
+        calls = [(request_id, admission.slots_of(call.meters)) for request_id, call in running]
+        calls += [(place.attempt, [place.slot]) for place in self._places()]
         for first in range(0, len(calls), RENEWED_AT_ONCE):
             admission.renew(self._lease_ms, calls[first : first + RENEWED_AT_ONCE])
         self._renewed = time.monotonic()
@@ -206,6 +196,9 @@ class InFlight:
         while self._unconfirmed and _order(self._unconfirmed[0].place) <= through:
             self._unconfirmed.popleft()
 
+    def _places(self) -> list[Place]:
+        return [call.place for call in list(self._running.values()) if call.place is not None]
+
     def _put_back(self) -> None:
         """Whatever Redis still knows is not changed by being told again."""
         for call in list(self._running.values()):
@@ -219,6 +212,8 @@ class InFlight:
                 call.tokens,
                 int((time.monotonic() - call.since) * 1000),
             )
+        if held := self._places():
+            places.restore(held, self._lease_ms)
         again = list(self._unconfirmed)
         self._unconfirmed.clear()
         self._unsent.extend(again)
@@ -270,17 +265,6 @@ def _doubt_balances(run_id: object) -> None:
         admission.doubt_balances(str(run_id))
     except RedisError as error:
         raise LimitsUnavailable("Redis does not answer.") from error
-
-
-def has_closed(client: socket.socket) -> bool:
-    """Whether the other side has closed the connection. Reads nothing and waits for nothing; Linux only."""
-    if not hasattr(socket, "TCP_INFO") or client.family not in {socket.AF_INET, socket.AF_INET6}:
-        return False
-    try:
-        state = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    except OSError:
-        return True
-    return state in {CLOSE_WAIT, CLOSED}
 
 
 def _order(place: bytes) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from app.errors import ModelNotAllowed, NotFound, NotServed
 from app.gateway.asked import Asked
 from app.gateway.models import Known, Models
 from app.gateway.offers import Offer, offer
+from app.model_list import Deployment
 from app.routing.catalog import Catalog
 from app.routing.choose import order
 from app.settings import Settings
@@ -44,6 +45,13 @@ class Parties:
         """Those of the caller, of the customer and of the catalog."""
         return self.caller.policies + self.customer.policies + self.known.policies
 
+    def without_requests(self, counted: frozenset[str]) -> Parties:
+        """The same, for a model that stands in: the meters that have counted the request do not count it again."""
+        if not counted:
+            return self
+        limits = [replace(one, rpm=None) if one.meter in counted else one for one in self.limits]
+        return replace(self, limits=limits)
+
     @property
     def tags(self) -> list[str]:
         """The key's and the request's, each once."""
@@ -65,6 +73,7 @@ class Finder:
         self._callers = callers or Callers(settings.master_key)
         self._customers = customers or NamedCustomers(settings.customer_template, create=settings.create_customers)
         self._models = models
+        self._router = settings.router
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
     def under(self, settings: Settings, models: Models) -> Finder:
@@ -107,10 +116,13 @@ class Finder:
 
     def _with(self, caller: Caller, asked: Asked, known: Known, *, fresh: bool) -> Parties:
         routes_allowed.check_model_route(caller, asked.route)
-        asked = replace(asked, model=caller.aliases.get(asked.model, asked.model))
+        named = caller.aliases.get(asked.model, asked.model)
+        # Limits and the ledger know a model by one name, whatever others it has.
+        asked = replace(asked, model=self._router.aliases.get(named, named))
         customer = NOBODY if asked.end_user is None else self._customers.find(asked.end_user, fresh=fresh)
         groups = known.catalog.access_groups(asked.model)
-        if not caller.may_use(asked.model, groups) or not customer.may_use(asked.model, groups):
+        names = {named, asked.model}
+        if not all(any(one.may_use(name, groups) for name in names) for one in (caller, customer)):
             raise ModelNotAllowed(
                 f"The model '{asked.model}' is not available for this API key, or does not exist. "
                 "GET /v1/models lists what is.",
@@ -129,7 +141,7 @@ class Finder:
             # Why it is off is the admin's to know: GET /model/info says it.
             state = "does not exist" if catalog.off_reason(asked.model) is None else "is switched off"
             raise NotFound(f"The model '{asked.model}' {state}.", param="model")
-        offers = [offer(deployment) for deployment in order(group, self._random)]
+        offers = [offer(one) for one in order(group, self._router.strategy, _cost, self._random)]
         serving = [one for one in offers if asked.route in one.provider.formats]
         if not serving:
             raise NotServed(f"The model '{asked.model}' is not served on /v1/{asked.route}.", param="model")
@@ -138,3 +150,9 @@ class Finder:
 
 def _same(names: Sequence[str], one: Settings, other: Settings) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in names)
+
+
+def _cost(deployment: Deployment) -> float | None:
+    """What an input and an output token of it cost together; None: nobody knows."""
+    price = offer(deployment).price
+    return None if price is None else price.base.input + price.base.output

@@ -8,27 +8,34 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 import orjson
 import urllib3
 
 from app import money
 from app.access.callers import Caller
-from app.errors import LimitsUnavailable, ProviderFailed, TollgateError
+from app.errors import LimitsUnavailable, ProviderFailed, ProviderTimedOut, TollgateError
+from app.failures import Failure
 from app.gateway import asked as asking
 from app.gateway.admit import Permit, Stale, admit, meters_of
 from app.gateway.asked import Asked, Request
-from app.gateway.call import Answered, ClientLeft, NoAnswer, connections, first_answer
+from app.gateway.attempts import Answered, Ask, Attempts, ClientLeft, NoAnswer
+from app.gateway.call import Upstream, connections, send, sent_to
 from app.gateway.explain import Explained, explain
 from app.gateway.finish import FIRST_ERROR_STATUS, Finish
+from app.gateway.hops import Answer, Hop, HopFailed, through
 from app.gateway.inflight import InFlight
 from app.gateway.models import Models
 from app.gateway.offers import Offer
 from app.gateway.parties import Finder, Parties
+from app.gateway.patience import Patience, total
+from app.gateway.places import Places
 from app.gateway.relay import Relay
+from app.gateway.running import Running
 from app.ledger.event import CallEvent
 from app.providers.base import EVENT_STREAM
 from app.settings import Settings
@@ -39,17 +46,21 @@ MOST_RELOADS = 5
 PASSED_HEADERS = ("content-type", "retry-after", "openai-processing-ms", "openai-version", "x-should-retry")
 
 
+SAFE_IN_HEADERS = "/:@*+,;=()[] "
 # What the ledger calls a request whose client has left; nobody is there to read it.
 CLIENT_CLOSED_REQUEST = 499
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back to the client: `body` is bytes as they come; it has a `close()` that must be called."""
+class Call:
+    """What all hops of one call have in common. `deadline` is on the clock of time.monotonic()."""
 
-    status: int
-    headers: dict[str, str]
-    body: Iterable[bytes]
+    secret: str
+    asked: Asked
+    client: socket.socket | None
+    request_id: str
+    started_ms: int
+    deadline: float
 
 
 class Gateway:
@@ -90,43 +101,71 @@ class Gateway:
     def answer(self, secret: str, request: Request) -> Answer:
         """One call. Raises any TollgateError; what was admitted until then is booked."""
         self._parties.caller(secret)
-        asked = asking.parse(request, self.settings.customer_header)
-        permit, parties = self._admit(secret, asked, request.client)
+        call = Call(
+            secret=secret,
+            asked=asking.parse(request, self.settings.customer_header),
+            client=request.client,
+            request_id="req_" + secrets.token_hex(12),
+            started_ms=int(time.time() * 1000),
+            deadline=time.monotonic() + total(self.settings.router.timeouts),
+        )
+        return through(self.settings.router, lambda hop: self._hop(call, hop))
+
+    def _hop(self, call: Call, hop: Hop) -> Answer:
+        """The answer of one model. Raises HopFailed where another may do better, and any TollgateError."""
+        permit, parties = self._admit(call, hop)
         try:
-            return self._admitted(request, parties, permit)
+            return self._admitted(call, hop, parties, permit)
         except TollgateError as error:
             error.rates = permit.rates
             raise
+        except HopFailed as failed:
+            if isinstance(failed.said, TollgateError):
+                failed.said.rates = permit.rates
+            raise
 
-    def _admitted(self, request: Request, parties: Parties, permit: Permit) -> Answer:
-        """The answer to an admitted call, which is booked whatever happens. Raises any TollgateError."""
+    def _admitted(self, call: Call, hop: Hop, parties: Parties, permit: Permit) -> Answer:
+        """The answer to an admitted call, which is booked whatever happens. Raises HopFailed, any TollgateError."""
         asked, offers = parties.asked, parties.offers
-        watched = request.client if self.settings.on_disconnect == "cancel" else None
+        watched = call.client if self.settings.on_disconnect == "cancel" else None
         running = self._in_flight.start(permit.event, permit.meters, permit.tokens, watched)
+        running.deadline = call.deadline
         finish = Finish(asked, running, self._in_flight)
+        counted = frozenset(meter.name for meter in permit.meters)
+        seats = Places(self.settings.router, offers, asked, lease=self.settings.lease, wait=self.settings.budget_wait)
+        attempts = Attempts(self.settings.router, offers, asked, permit, running, seats)
         try:
-            answered = first_answer(
-                self._pool,
-                offers,
-                asked,
-                running,
-                stated_cap=permit.stated_cap,
-                timeout=self.settings.timeout,
-            )
-        except ClientLeft as left:
-            finish.book(left.failed, left.offer)
+            answered = attempts.first_answer(self._asking(asked, permit, running))
+        except ClientLeft:
+            finish.book_attempts(attempts)
             return Answer(CLIENT_CLOSED_REQUEST, {}, [])
         except NoAnswer as nothing:
-            finish.book(nothing.failed)
-            raise nothing.error from nothing
+            finish.book_attempts(attempts)
+            counted = counted if attempts.failed else frozenset()
+            raise HopFailed(asked.model, nothing.failure, nothing.error, counted) from nothing
         except BaseException:
             # The process is told to end while the provider has not answered; it may charge for the call all the same.
-            finish.book([], offers[0], outcome="cancelled")
+            finish.book_attempts(attempts)
             raise
-        headers = _headers(permit, answered)
-        if asked.stream and _is_stream(answered, asked.route):
+        headers = _headers(permit, answered, hop)
+        if asked.stream and answered.failure is None and _is_stream(answered, asked.route):
             return self._streamed(asked, answered, finish, headers)
-        return self._whole(asked, answered, finish, headers)
+        try:
+            answer = self._whole(asked, answered, finish, headers)
+        except ProviderFailed as error:
+            failure = Failure.TIMEOUT if isinstance(error, ProviderTimedOut) else Failure.INTERNAL
+            raise HopFailed(asked.model, failure, error, counted) from error
+        if answered.failure is not None:
+            raise HopFailed(asked.model, answered.failure, answer, counted)
+        return answer
+
+    def _asking(self, asked: Asked, permit: Permit, running: Running) -> Ask:
+        """How one deployment is asked."""
+
+        def ask(one: Offer, waited: Patience) -> Upstream:
+            return send(self._pool, one, sent_to(asked, one, permit.stated_cap), running, waited)
+
+        return ask
 
     def explain(self, caller: Caller, request: Request) -> Explained:
         """What would become of a call; nothing is taken, nobody is called. Raises what refuses it before its limits."""
@@ -137,12 +176,12 @@ class Gateway:
         """Nothing runs any more: what is not written down yet is written now."""
         self._in_flight.close()
 
-    def _admit(self, secret: str, asked: Asked, client: socket.socket | None) -> tuple[Permit, Parties]:
+    def _admit(self, call: Call, hop: Hop) -> tuple[Permit, Parties]:
         """The permit, and who takes part. Where somebody's policy has changed, everybody is loaded again."""
-        started_ms = int(time.time() * 1000)
-        request_id = "req_" + secrets.token_hex(12)
+        request_id = hop.id_of(call.request_id)
+        asked = call.asked if hop.model is None else replace(call.asked, model=hop.model)
         for attempt in range(MOST_RELOADS):
-            parties = self._parties.find(secret, asked, fresh=attempt > 0)
+            parties = self._parties.find(call.secret, asked, fresh=attempt > 0).without_requests(hop.counted)
 
             def draft(estimate: int, counted: list[list[object]], parties: Parties = parties) -> CallEvent:
                 return CallEvent(
@@ -157,13 +196,13 @@ class Gateway:
                     route=asked.route,
                     model_name=parties.asked.model,
                     stream=asked.stream,
-                    started_ms=started_ms,
+                    started_ms=call.started_ms,
                     hold=estimate,
                     meters=counted,
                 )
 
             try:
-                return admit(parties, draft, self.settings, client), parties
+                return admit(parties, draft, self.settings, call.client), parties
             except Stale:
                 continue
             except LimitsUnavailable:
@@ -221,10 +260,15 @@ class Gateway:
         return Answer(answered.upstream.status, headers, relay)
 
 
-def _headers(permit: Permit, answered: Answered) -> dict[str, str]:
+def _headers(permit: Permit, answered: Answered, hop: Hop) -> dict[str, str]:
     headers = {name: value for name in PASSED_HEADERS if (value := answered.upstream.headers.get(name)) is not None}
     headers |= permit.rates
     headers["x-request-id"] = permit.event.request_id
+    # Behind a wildcard the caller chooses the name, and not every character can stand in a header.
+    headers["x-tollgate-model"] = quote(permit.event.model_name, safe=SAFE_IN_HEADERS)
+    headers["x-litellm-model-id"] = quote(answered.offer.deployment.id, safe=SAFE_IN_HEADERS)
+    headers["x-litellm-attempted-retries"] = str(len(answered.failed))
+    headers["x-litellm-attempted-fallbacks"] = str(hop.number)
     if permit.left is not None:
         headers["x-tollgate-budget-left"] = f"{money.to_json(permit.left):.9f}"
     if permit.stated_cap is not None:

@@ -26,8 +26,11 @@ def reckoned(meters: Sequence[Meter], offers: Sequence[Offer], asked: Asked, gat
     choice; without one the model's most, and no more than a quarter of the smallest limit.
     """
     smallest = min((meter.tpm for meter in meters if meter.tpm is not None), default=None)
-    if smallest is None:
-        return NO_TOKENS
+    return NO_TOKENS if smallest is None else reckoned_for(smallest, offers, asked, gateway_cap)
+
+
+def reckoned_for(smallest: int, offers: Sequence[Offer], asked: Asked, gateway_cap: int | None) -> Tokens:
+    """As `reckoned`, for the smallest limit on tokens."""
     certain = -(-asked.input_bound // BYTES_PER_TOKEN)
     if asked.route not in GENERATING:
         return Tokens(certain, certain)

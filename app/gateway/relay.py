@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from app.errors import ProviderFailed
 from app.gateway import shapes
-from app.gateway.call import Answered
+from app.gateway.attempts import Answered
 from app.gateway.finish import Finish
 from app.providers.base import StreamReader
 

@@ -7,8 +7,8 @@ rebuilt from there.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from redis.exceptions import RedisError
@@ -30,6 +30,7 @@ from app.limits.meters import (
     amounts_key,
     asked_key,
     budget_key,
+    cooling_key,
     holds_key,
     queue_key,
     requests_key,
@@ -54,7 +55,7 @@ MOST_WAITING = 1000
 
 Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "rpm", "tpm", "held", "short", "parallel", "queued"]
 
-_admit, _finish, _renew = Script("admit"), Script("finish"), Script("renew")
+_admit, _finish, _renew = Script("rates", "admit"), Script("rates", "finish"), Script("renew")
 _seed, _settled, _abandon = Script("seed"), Script("settled"), Script("abandon")
 _restore, _warm = Script("restore"), Script("warm")
 NO_TOKENS = Tokens()
@@ -70,6 +71,18 @@ class Rate:
     limit: int
     left: int
     reset_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """A deployment that is left alone for `ms` more milliseconds, because of `reason`, a Failure.
+
+    `told`: the provider itself has said for how long.
+    """
+
+    ms: int
+    reason: str
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,7 @@ class Verdict:
     What calls of the window before hold, or cost and is not settled, of what could roll over is part of `taken`.
     A call that asked from a queue keeps its place when it is told "held" or "short"; it has left when it is told
     "permit", "exceeded", "rpm", "tpm" or "parallel". `requests` and `tokens` are None where nothing limits them.
+    A permit says which of the deployments are `cooling`.
     """
 
     reason: Reason
@@ -106,6 +120,7 @@ class Verdict:
     wait_ms: int | None = None
     requests: Rate | None = None
     tokens: Rate | None = None
+    cooling: Mapping[str, Cooling] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +133,7 @@ class Balance:
     version: int
 
 
-def admit(
+def admit(  # noqa: PLR0913 - everything that one round trip decides about
     request_id: str,
     meters: Sequence[Meter],
     policies: Sequence[tuple[str, str]],
@@ -127,13 +142,15 @@ def admit(
     template: bytes,
     tokens: Tokens = NO_TOKENS,
     *,
+    deployments: Sequence[str] = (),
     dry: bool = False,
 ) -> Verdict:
     """One call against every meter on its path, all or nothing; may be repeated with the same request id.
 
     `policies` are (Redis key, policy version) pairs; `estimate` is nano-dollars; `template` is the event that is
-    booked should this process die; `tokens` counts where they are limited. `dry`: the verdict is given and nothing is
-    taken, nor does the call join a queue. Raises LimitsUnavailable.
+    booked should this process die; `tokens` counts where they are limited. `deployments` are those that may serve it:
+    the permit says which of them are cooling. `dry`: the verdict is given and nothing is taken, nor does the call join
+    a queue. Raises LimitsUnavailable.
     """
     with_rpm, with_tpm = _with_rates(meters)
     keys = [CALLS, TEMPLATES, EPOCH, ARRIVALS, *(key for key, _ in policies)]
@@ -150,10 +167,15 @@ def admit(
     keys += _rate_keys(with_rpm, with_tpm)
     keys += [budget_key(meter.name, meter.previous) for meter in meters if meter.previous is not None]
     keys += _queue_keys(meters)
+    keys += [cooling_key(deployment) for deployment in deployments]
     arguments += [meter.rpm or 0 for meter in with_rpm]
     for meter in with_tpm:
         arguments += [meter.tpm or 0, tokens.needed_of(meter.tpm or 0)]
-    return _verdict(_admit(keys, arguments), meters, with_rpm, with_tpm)
+    answer = _admit(keys, arguments)
+    verdict = _verdict(answer, meters, with_rpm, with_tpm)
+    if verdict.reason != "permit" or not answer[6]:
+        return verdict
+    return replace(verdict, cooling=_cooling(deployments, answer[6]))
 
 
 def _limits_of(meter: Meter) -> list[Argument]:
@@ -213,6 +235,19 @@ def _verdict(
 def _rate(limits: Sequence[int], told: Sequence[int]) -> Rate | None:
     place, left, reset_ms = told
     return Rate(limits[place - 1], left, None if reset_ms < 0 else reset_ms) if place else None
+
+
+def _cooling(deployments: Sequence[str], told: Sequence[Any]) -> dict[str, Cooling]:
+    """(deployment from 1, ms, what for) one after the other."""
+    found: dict[str, Cooling] = {}
+    for place, ms, what in zip(told[::3], told[1::3], told[2::3], strict=True):
+        found[deployments[int(place) - 1]] = cooling_of(int(ms), what)
+    return found
+
+
+def cooling_of(ms: int, what: bytes) -> Cooling:
+    """What stands under a cooling_key, and for how long still."""
+    return Cooling(max(0, ms), what[1:].decode(), told=what[:1] == b"1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,33 +5,29 @@
 --
 -- KEYS  1 calls, 2 templates, 3 epoch, 4 arrivals, then P policy keys, then for each of M meters: budget, holds, slots;
 --       then R sorted sets of requests, then for each of T limits on tokens: tokens, amounts;
---       then for each meter that rolls over: its previous budget; then for each meter with a queue: queue, asked
+--       then for each meter that rolls over: its previous budget; then for each meter with a queue: queue, asked;
+--       then for each deployment: cooling
 -- ARGV  1 request id, 2 estimate, 3 lease, 4 template, 5 how long idle counters are kept, 6 P, 7 M, 8 R, 9 T,
 --       10 dry ("1" or "0"), 11 how long a waiter keeps its place without asking, 12 how many wait in a queue at the most,
 --       then P policy versions, then for each meter: max_budget or "", strict ("1" or "0"), max_parallel or "",
 --       what can roll over or "", queue ("1" or "0");
 --       then R limits on requests, then for each limit on tokens: limit, what the call needs of it
--- Gives {"permit", meter, left, "0", budget, rates} (the tightest budget, 0 where there is none)
+-- Gives {"permit", meter, left, "0", budget, rates, cooling} (the tightest budget, 0 where there is none)
 --       or {reason, meter, spend, taken, budget, rates}: "exceeded", "held", "short"
 --       or {reason, meter, slots taken, waiters before, "0", rates}: "parallel" (before: 0), "queued"
 --       or {reason, limit, used, wait, "0", rates}: "rpm", "tpm"; wait is ms, -1: the call can never fit
 --       or {"unseeded", meter, "1" where its previous window is meant, else "0"}
 --       or {reason, which}: "cold", "stale"
 --       meter and limit count from 1; budget is with what has rolled over; rates: of the limit with the least left
---       {limit, left, reset (ms, -1: never)}, first of requests, then of tokens, {0, 0, 0} where there is none
+--       {limit, left, reset (ms, -1: never)}, first of requests, then of tokens, {0, 0, 0} where there is none;
+--       cooling: {deployment, for how long still (ms), what for} for each that is left alone, one after the other
 local id, estimate, lease, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
 local policy_count, meter_count = tonumber(ARGV[6]), tonumber(ARGV[7])
 local request_limits, token_limits = tonumber(ARGV[8]), tonumber(ARGV[9])
 local dry, waiter, most_waiting = ARGV[10] == '1', tonumber(ARGV[11]), tonumber(ARGV[12])
--- Moments are rounded down to the millisecond: with one more than a minute no real minute sees more than the limit.
-local MINUTE, NEVER, AT_ONCE = 60001, -1, 500
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-
-local function integer(number) return string.format('%.0f', number) end
 
 -- The caller asks again when an answer was lost on the way, so a known request is a permit.
-if redis.call('ZSCORE', KEYS[1], id) then return {'permit', 0, '0', '0', '0', {}} end
+if redis.call('ZSCORE', KEYS[1], id) then return {'permit', 0, '0', '0', '0', {}, {}} end
 
 -- A Redis that has lost its data does not know what is in flight.
 if redis.call('EXISTS', KEYS[3]) == 0 then return {'cold', 0} end
@@ -71,54 +67,6 @@ for _, meter in ipairs(meters) do
     meter.queue, meter.asked, k = KEYS[k + 1], KEYS[k + 2], k + 2
     queues[#queues + 1] = meter
   end
-end
-
--- Requests and tokens of the last minute.
-
-local function forget_old_tokens(tokens, amounts)
-  repeat
-    local old = redis.call('ZRANGEBYSCORE', tokens, '-inf', now - MINUTE, 'LIMIT', 0, AT_ONCE)
-    if #old > 0 then
-      local freed = 0
-      for _, amount in ipairs(redis.call('HMGET', amounts, unpack(old))) do
-        freed = freed + tonumber(amount or '0')
-      end
-      redis.call('ZREM', tokens, unpack(old))
-      redis.call('HDEL', amounts, unpack(old))
-      redis.call('HINCRBY', amounts, 'sum', integer(0 - freed))
-    end
-  until #old < AT_ONCE
-end
-
-local function used_of(rate)
-  if rate.amounts then
-    forget_old_tokens(rate.moments, rate.amounts)
-    return tonumber(redis.call('HGET', rate.amounts, 'sum') or '0')
-  end
-  redis.call('ZREMRANGEBYSCORE', rate.moments, '-inf', now - MINUTE)
-  return redis.call('ZCARD', rate.moments)
-end
-
-local function ages_out(moment) return tonumber(moment) + MINUTE - now end
-
--- How long until enough of the oldest has aged out for the call to fit, in ms.
-local function wait_for(rate)
-  if rate.need > rate.limit then return NEVER end
-  local missing = rate.used + rate.need - rate.limit
-  if missing <= 0 then return 0 end
-  if not rate.amounts then
-    return ages_out(redis.call('ZRANGE', rate.moments, missing - 1, missing - 1, 'WITHSCORES')[2])
-  end
-  local from, last = 0, now
-  repeat
-    local oldest = redis.call('ZRANGE', rate.moments, from, from + AT_ONCE - 1, 'WITHSCORES')
-    for o = 1, #oldest, 2 do
-      last, missing = oldest[o + 1], missing - tonumber(redis.call('HGET', rate.amounts, oldest[o]) or '0')
-      if missing <= 0 then return ages_out(last) end
-    end
-    from = from + AT_ONCE
-  until #oldest == 0
-  return ages_out(last)
 end
 
 -- The limit that refuses the call, or nil: requests go before tokens, what can never fit before all that waiting helps;
@@ -174,6 +122,18 @@ local function money_of(meter)
     budget, due, held = budget + unspent, due + unspent - without_due, held + without_due - without_held
   end
   return {spend = spend, held = held, due = due, budget = budget, left = budget - spend - due - held}
+end
+
+-- The deployments that are left alone for a while.
+local function cooling()
+  local found, first = {}, k
+  for d = first + 1, #KEYS do
+    local what = redis.call('GET', KEYS[d])
+    if what then
+      found[#found + 1], found[#found + 2], found[#found + 3] = d - first, redis.call('PTTL', KEYS[d]), what
+    end
+  end
+  return found
 end
 
 -- Queues: who came first goes first. A call has one arrival in all of them, so that they agree on who came first.
@@ -242,15 +202,7 @@ local function take(holds)
     end
     if meter.max_parallel then redis.call('ZADD', meter.slots, now + lease, id) end
   end
-  for _, rate in ipairs(rates) do
-    redis.call('ZADD', rate.moments, now, id)
-    redis.call('PEXPIRE', rate.moments, MINUTE)
-    if rate.amounts then
-      redis.call('HSET', rate.amounts, id, integer(rate.need))
-      redis.call('HINCRBY', rate.amounts, 'sum', integer(rate.need))
-      redis.call('PEXPIRE', rate.amounts, MINUTE)
-    end
-  end
+  for _, rate in ipairs(rates) do count(rate, id) end
   redis.call('ZADD', KEYS[1], now + lease, id)
   redis.call('HSET', KEYS[2], id, ARGV[4])
 end
@@ -302,7 +254,7 @@ if held then return wait('held', held.place, held.spend, held.held + held.due, h
 if short then return wait('short', short.place, short.spend, short.due, short.budget) end
 
 -- The call is counted in the answer, and stands nowhere yet.
-local permit = {'permit', 0, '0', '0', '0', told(true)}
+local permit = {'permit', 0, '0', '0', '0', told(true), cooling()}
 if tightest then
   local left = tightest.left - (holds[tightest.place] or 0)
   permit[2], permit[3], permit[5] = tightest.place, integer(left), integer(tightest.budget)

@@ -30,19 +30,7 @@ for b = 1, budgets do
   end
 end
 for k = 5 + budgets * 2, 4 + budgets * 2 + slots + request_limits do redis.call('ZREM', KEYS[k], id) end
-for k = 5 + budgets * 2 + slots + request_limits, #KEYS, 2 do
-  -- A call that ran for more than the minute in which its tokens count has none left to correct.
-  local estimate = redis.call('HGET', KEYS[k + 1], id)
-  if estimate then
-    redis.call('HINCRBY', KEYS[k + 1], 'sum', string.format('%.0f', tonumber(tokens) - tonumber(estimate)))
-    if tokens == '0' then
-      redis.call('HDEL', KEYS[k + 1], id)
-      redis.call('ZREM', KEYS[k], id)
-    else
-      redis.call('HSET', KEYS[k + 1], id, tokens)
-    end
-  end
-end
+for k = 5 + budgets * 2 + slots + request_limits, #KEYS, 2 do correct(KEYS[k], KEYS[k + 1], id, tokens) end
 
 if event ~= '' and redis.call('SET', KEYS[4], '1', 'NX', 'PX', ARGV[5]) then return {1, place} end
 return {0, place}

@@ -110,3 +110,23 @@ def tokens_key(meter: str) -> str:
 def amounts_key(meter: str) -> str:
     """Hash: request id → its tokens, as reckoned and later as used; "sum" → all of them together."""
     return f"tollgate:amounts:{meter}"
+
+
+def cooling_key(deployment: str) -> str:
+    """Text, as long as the deployment is left alone: "1" where the provider said for how long, else "0"; then why."""
+    return f"tollgate:cooling:{deployment}"
+
+
+def fails_key(deployment: str) -> str:
+    """Number: how often the deployment has failed in the minute that began with its first failure."""
+    return f"tollgate:fails:{deployment}"
+
+
+def places_key(deployment: str) -> str:
+    """Sorted set: attempt at the deployment → the millisecond at which its lease ends."""
+    return f"tollgate:places:{deployment}"
+
+
+def pace_key(deployment: str) -> str:
+    """Hash: "stream", "whole" → how many milliseconds pass until the deployment answers."""
+    return f"tollgate:pace:{deployment}"

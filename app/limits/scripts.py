@@ -18,11 +18,15 @@ _line = Line()
 
 
 class Script:
-    """One Lua file. Redis is asked for it by its hash and given the text once, when it does not know it."""
+    """One Lua file, or a few that are one script.
 
-    def __init__(self, name: str) -> None:
-        """`name` is the file's, without its ending."""
-        self.text = (Path(__file__).parent / f"{name}.lua").read_text(encoding="utf-8")
+    Redis is asked for it by its hash and given the text once, when it does not know it.
+    """
+
+    def __init__(self, *names: str) -> None:
+        """`names` are files, without their ending; what an earlier one defines the later ones use."""
+        folder = Path(__file__).parent
+        self.text = "".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:

@@ -281,7 +281,7 @@ def test_an_id_is_given_once(admin: Ask, model_id: str) -> None:
         ({"model": None}, {}, "litellm_params.model", "missing"),
         ({"timeout": "soon"}, {}, "litellm_params.timeout", 'got "soon", expected seconds'),
         ({"input_cost_per_token": 2.5}, {}, "litellm_params.input_cost_per_token", "is this per million?"),
-        ({"rpm": 0}, {}, "litellm_params.rpm", "not supported yet"),
+        ({"max_retries": 0}, {}, "litellm_params.max_retries", "not supported yet"),
         ({"mock_response": None, "api_base": "x"}, {}, "litellm_params.api_base", "expected an address"),
         ({"mock_response": None, "api_key": "a\u00e9"}, {}, "litellm_params.api_key", "that a header can hold"),
         ({"model": "openai/a\x00"}, {}, "litellm_params.model", "control characters"),
@@ -323,7 +323,8 @@ def test_a_refused_change_changes_nothing(admin: Ask) -> None:
 
 def test_names_of_litellm_pass_where_they_ask_for_nothing(admin: Ask) -> None:
     assert (
-        made(admin, "stored", MOCK | {"rpm": None, "tags": [], "use_in_pass_through": False})["model_name"] == "stored"
+        made(admin, "stored", MOCK | {"max_retries": None, "tags": [], "use_in_pass_through": False})["model_name"]
+        == "stored"
     )
 
 

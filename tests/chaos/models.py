@@ -26,4 +26,6 @@ def config(provider_url: str) -> dict[str, Any]:
         costs = {"input_cost_per_token": INPUT_PRICE, "output_cost_per_token": OUTPUT_PRICE}
         return {"model_name": name, "litellm_params": params | costs}
 
-    return {"model_list": [entry(name, model) for name, model in (WHOLE | STREAMED).items()]}
+    models = [entry(name, model) for name, model in (WHOLE | STREAMED).items()]
+    # Each call is one attempt, so that calls and rows can be compared one by one.
+    return {"model_list": models, "router_settings": {"num_retries": 0, "disable_cooldowns": True}}

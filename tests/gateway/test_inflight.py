@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.gateway.inflight import has_closed
+from app.gateway.running import has_closed
 from tests.journeys.waiting import until
 
 

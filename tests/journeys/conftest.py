@@ -99,7 +99,9 @@ def config_for(provider: ScriptedProvider) -> dict[str, Any]:
             wordy,
             openai("scripted", "scripted"),
             openai("hasty", "scripted", timeout=1),
-        ]
+        ],
+        # These stories are about single attempts; those about routing have a configuration of their own.
+        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
     }
 
 
