@@ -18,6 +18,8 @@ from flask import Flask
 
 from app import config_file, create_app, errors, meter_names, price_names, settings
 from app.access import rights
+from app.providers import PROVIDERS
+from app.vendors import VENDORS
 from tests.services.settings import settings_for
 from worker.webhooks import signed
 
@@ -126,6 +128,17 @@ def rules(app: Flask) -> set[str]:
 def test_the_table_of_meters_has_every_kind_in_the_order_of_refusals() -> None:
     table = README[README.index("| meter | `scope` in errors |") :].partition("\n\n")[0]
     assert tuple(re.findall(r"^\| (\w+) \| `", table, flags=re.MULTILINE)[1:]) == meter_names.KINDS
+
+
+def test_the_table_of_vendors_has_every_vendor_with_its_variables_and_routes() -> None:
+    table = README[README.index("| `model:` begins with |") :].partition("\n\n")[0]
+    told = {}
+    for name, variables, routes in re.findall(r"^\| `(\w+)/` \| (.*?) \| (.*?) \|$", table, flags=re.MULTILINE):
+        told[name] = (re.findall(r"`(\w+)`", variables), routes.split(", "))
+    assert told == {
+        name: ([*vendor.key_variables, *vendor.base_variables], sorted(PROVIDERS[name].formats))
+        for name, vendor in VENDORS.items()
+    }
 
 
 def test_the_table_of_roles_has_every_role() -> None:
