@@ -87,6 +87,15 @@ class ErrorSchema(marshmallow.Schema):
     error = fields.Nested(ErrorBodySchema, metadata={"description": "The error."})
 
 
+class AnthropicErrorSchema(marshmallow.Schema):
+    """The shape of errors on the routes of Anthropic's clients."""
+
+    type = fields.Constant("error", metadata={"description": "Always `error`."})
+    error = fields.Nested(
+        ErrorBodySchema, metadata={"description": "The error; its `type` is Anthropic's word for the status."}
+    )
+
+
 class BodyParser(FlaskParser):
     """Reads bodies as JSON whatever their Content-Type says, and words every refusal as a BadRequest.
 
@@ -183,12 +192,15 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """As flask-smorest's: documentation as it stands."""
         return cast("Decorator", flask_smorest.Blueprint.doc(**options))
 
-    def errors(self, *statuses: int) -> Decorator:
-        """Documents the statuses of the errors that the view can raise."""
+    def errors(self, *statuses: int, schema: Answer = None) -> Decorator:
+        """Documents the statuses of the errors that the view can raise; `schema` is their shape, if not the usual one."""
 
         def decorate(view: View) -> View:
             for status in statuses:
-                view = self.alt_response(status, HTTPStatus(status).name)(view)
+                if schema is None:
+                    view = self.alt_response(status, HTTPStatus(status).name)(view)
+                else:
+                    view = self.alt_response(status, schema=schema, description=HTTPStatus(status).phrase)(view)
             return view
 
         return decorate

@@ -10,7 +10,7 @@ from flask import Response, jsonify, request
 from marshmallow import Schema, fields
 
 from app.access import callers
-from app.api.base import Blueprint, secret_of_request
+from app.api.base import AnthropicErrorSchema, Blueprint, secret_of_request
 from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
 from app.errors import NotFound, NotServed
@@ -78,7 +78,6 @@ def documented(
                 "description": "The provider's answer.",
                 "content": {JSON: {"schema": {"type": "object"}}, **answers},
             },
-            "400": {"$ref": "#/components/responses/BAD_REQUEST"},
         },
     }
 
@@ -90,7 +89,7 @@ ANTHROPIC_CHAT = documented("Chat, for Anthropic's clients", ["model", "messages
 COUNT_TOKENS = documented("Count tokens, for Anthropic's clients", ["model", "messages"], MESSAGES)
 # What of a request a model reads.
 COUNTED = frozenset({"messages", "system", "tools", "tool_choice", "thinking"})
-REFUSALS = (401, 403, 404, 413, 429, 502, 503, 504)
+REFUSALS = (400, 401, 403, 404, 413, 429, 502, 503, 504)
 
 
 def call(route: str, model: str | None = None) -> Response:
@@ -135,7 +134,7 @@ def embeddings(model: str | None = None) -> Response:
 @blueprint.route("/messages", methods=["POST"])
 @blueprint.route("/v1/messages", methods=["POST"])
 @blueprint.doc(**ANTHROPIC_CHAT)
-@blueprint.errors(*REFUSALS)
+@blueprint.errors(*REFUSALS, schema=AnthropicErrorSchema)
 def messages() -> Response:
     """Chat with a model, in Anthropic's wire format."""
     return call("messages")
@@ -144,7 +143,7 @@ def messages() -> Response:
 @blueprint.route("/messages/count_tokens", methods=["POST"])
 @blueprint.route("/v1/messages/count_tokens", methods=["POST"])
 @blueprint.doc(**COUNT_TOKENS)
-@blueprint.errors(*REFUSALS)
+@blueprint.errors(*REFUSALS, schema=AnthropicErrorSchema)
 def count_tokens() -> Response | dict[str, Any]:
     """Count the tokens of a conversation before it is sent. Costs nothing.
 

@@ -277,7 +277,7 @@ def test_an_id_is_given_once(admin: Ask, model_id: str) -> None:
         ({"api_bse": "x"}, {}, "litellm_params.api_bse", "did you mean api_base?"),
         ({"access_groups": ["a"]}, {}, "litellm_params.access_groups", "it belongs in model_info"),
         ({}, {"acces_groups": ["a"]}, "model_info.acces_groups", "did you mean access_groups?"),
-        ({"model": "cohere/x", "mock_response": None}, {}, "litellm_params.model", '"azure/<model>"'),
+        ({"model": "nobody/x", "mock_response": None}, {}, "litellm_params.model", '"<vendor>/<model>"'),
         ({"model": None}, {}, "litellm_params.model", "missing"),
         ({"timeout": "soon"}, {}, "litellm_params.timeout", 'got "soon", expected seconds'),
         ({"input_cost_per_token": 2.5}, {}, "litellm_params.input_cost_per_token", "is this per million?"),

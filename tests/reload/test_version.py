@@ -8,6 +8,7 @@ import pytest
 
 from app.model_list import Deployment
 from app.reload.version import LEFT_OUT, version_of
+from app.router_settings import Router
 from app.settings import GatewayLimits, Settings
 
 PLAIN = Settings(master_key="sk-master-0123456789", database_url="sqlite:///a.db", redis_url="redis://localhost")
@@ -15,6 +16,7 @@ PLAIN = Settings(master_key="sk-master-0123456789", database_url="sqlite:///a.db
 OTHERS: dict[str, Any] = {
     "provider_keys": {"OPENAI_API_KEY": "k"},
     "deployments": (Deployment("a", "m", "openai", "gpt-4o"),),
+    "router": Router(num_retries=7),
     "unpriced": "allow",
     "default_price": (("input", Decimal("0.001")),),
     "abandoned": "free",
