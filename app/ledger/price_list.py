@@ -37,6 +37,9 @@ LISTED_AS = {
     "requests": (("requests_kcount",), THOUSAND),
     "pages": (("input_document_kpages",), THOUSAND),
 }
+# By whose models are listed: the tiers that are capacity bought ahead, at a discount (Anthropic, "Service tiers"). They
+# are given without being asked for, and cost callers the usual.
+BOUGHT_AHEAD = {"anthropic": ("priority",)}
 TOKENS = ("input", "output")
 ZERO = Decimal(0)
 # What a model can be paid by that is not paid by its tokens.
@@ -88,7 +91,7 @@ def price_for(
     if standard is None:
         standard = _price(_Sources({}, dict(default)), "default price")
         return standard and replace(standard, served=_multiplied(standard))
-    served = _multiplied(standard)
+    served = _multiplied(standard) | dict.fromkeys(BOUGHT_AHEAD.get(sources.provider, ()), standard)
     for tier in (*CHEAP_TIERS, *DEAR_TIERS):
         if (one := _in_tier(sources, standard, found, tier, at)) is not None:
             served[tier] = one

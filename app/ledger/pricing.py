@@ -12,8 +12,9 @@ FEMTO_PER_DOLLAR = 10**15
 FEMTO_PER_NANO = 10**6
 MS_PER_HOUR = 3_600_000
 
-# What providers call the service that has no price of its own.
-STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
+# What providers call the service that has no price of its own. Capacity that was bought ahead (OpenAI's "scale", AWS's
+# "reserved") costs callers what they would have paid without it.
+STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand", "scale", "reserved"})
 # The service tiers that have prices. The dear ones are never dearer than the last, which stands for all unknown ones.
 CHEAP_TIERS, DEAR_TIERS = ("flex", "batch"), ("priority", "fast")
 UNKNOWN_TIER = "unknown"

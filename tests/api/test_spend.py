@@ -237,3 +237,20 @@ def test_a_virtual_key_summarizes_its_own_calls(admin: Ask, ask: Ask, gateway_ap
         book(replace(event("r1", tokens=7), key_id=key["key_id"]), event("r2", tokens=5))
     query = {"start_date": "1970-01-01", "end_date": "1970-01-01", "summarize": "true"}
     assert [day["spend"] for day in ask(key["key"], "/spend/logs", **query).json] == [7e-9]
+
+
+def test_what_a_call_was_corrected_by_stands_beside_it(admin: Ask, gateway_app: Flask) -> None:
+    nothing = dict.fromkeys(COLUMNS, 0)
+    booked(
+        gateway_app,
+        row("req_1", tier="flex", web_searches=2),
+        row("req_1", attempt=10_000, entry="reversal", **nothing | {"cost": -75_000}),
+        row("req_1", attempt=10_001, entry="correction", **nothing | {"cost": 50_000}),
+    )
+    found = sorted(admin("/spend/logs", request_id="req_1").json, key=lambda one: one["attempt"])
+    assert [(one["entry"], one["spend"], one["total_tokens"]) for one in found] == [
+        ("call", 0.000075, 15),
+        ("reversal", -0.000075, 0),
+        ("correction", 0.00005, 0),
+    ]
+    assert (found[0]["service_tier"], found[0]["web_searches"]) == ("flex", 2)

@@ -243,6 +243,14 @@ def test_a_dear_tier_without_a_price_costs_as_many_times_as_the_dearest_known(ti
     assert price.in_tier(tier).base.output == price.base.output * Decimal("2.5")
 
 
+@pytest.mark.parametrize(
+    ("provider", "model", "tier"), [("anthropic", "claude-opus-5", "priority"), ("openai", "gpt-5.4", "scale")]
+)
+def test_capacity_that_was_bought_ahead_costs_the_usual(provider: str, model: str, tier: str) -> None:
+    price = known(provider, model)
+    assert price.in_tier(tier).base == price.base
+
+
 def test_a_tier_at_a_provider_that_borrows_its_list_is_never_cheaper() -> None:
     price = known("azure", "o3")
     assert price.in_tier("flex").base.input == price.base.input
