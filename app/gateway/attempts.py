@@ -30,6 +30,8 @@ from app.routing.choose import Candidates, Rest, Turn, cools_as
 # How often a call that pauses looks whether its client is still there, in seconds.
 NAP = 0.05
 FIRST_ERROR_STATUS = 400
+# One for all calls: to seed one takes longer than all the rest of this on a call that succeeds.
+_random = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
 Ask = Callable[[Offer, Patience], Upstream]
 
@@ -110,7 +112,6 @@ class Attempts:
         self._failure = Failure.UNAVAILABLE
         # What the last attempt said: the provider's own error, or ours.
         self._said: Answered | TollgateError | None = None
-        self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
 
     def first_answer(self, ask: Ask) -> Answered:
         """Asks until there is an answer, or an error that is the caller's to see.
@@ -144,7 +145,7 @@ class Attempts:
         """Waits before a deployment is asked again; False where that would take too long."""
         if not turn.again:
             return True
-        seconds = waits.pause(len(self.failed) - 1, self._router.retry_after, self._random)
+        seconds = waits.pause(len(self.failed) - 1, self._router.retry_after, _random)
         until = max(now + seconds, turn.not_before)
         if until - now > max(waits.LONGEST_PAUSE, self._router.retry_after) or until >= self._deadline:
             return False

@@ -22,6 +22,8 @@ def order(
 
     Which one is least busy, fastest or least used is known in Redis: there these stand shuffled, too.
     """
+    if len(group) == 1:
+        return list(group)
     shuffled = _shuffled(group, rng)
     if strategy == COST:
         shuffled.sort(key=lambda one: math.inf if (known := cost(one)) is None else known)

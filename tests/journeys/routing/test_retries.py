@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
+from tests.chaos.counters import leftovers
 from tests.journeys.conftest import Person
 from tests.journeys.routing.models import asked, error, last_event, rows, streamed
+from tests.journeys.waiting import until
 from tests.scripted_provider import RETRY_AFTER, ScriptedProvider
+from tests.services.stack import Stack
 
 
 def test_a_call_that_fails_once_is_answered_by_its_retry(
@@ -90,6 +94,24 @@ def test_another_deployment_answers_for_one_that_is_rate_limited_in_all_processe
     answers = [person.chat("half-limited") for person in (caller, other) * 5]
     assert {answer.status_code for answer in answers} == {200}
     assert [asked(provider, f"half-limited-{number}") for number in (1, 2)] == [1, 10]
+
+
+def test_a_client_that_leaves_in_a_pause_ends_the_call(
+    stack: Stack, caller: Person, admin: Person, ada: str, provider: ScriptedProvider
+) -> None:
+    provider.script.append({"status": 503, "headers": {"Retry-After": "7"}})
+    body = {"model": "short", "messages": []}
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(
+            caller.url + "/v1/chat/completions",
+            json=body,
+            headers={"Authorization": f"Bearer {caller.secret}"},
+            timeout=0.5,
+        )
+    (row,) = rows(admin, ada, 1)
+    assert row["status"] == "failure"
+    until(lambda: not leftovers(stack.redis_url, ada))
+    assert len(provider.calls) == 1
 
 
 # Streams
