@@ -1,11 +1,12 @@
-"""A provider that does as it is told: OpenAI's wire format on loopback, over real HTTP/1.1.
+"""A provider that does as it is told: the wire formats of OpenAI, Azure and Anthropic on loopback, over real HTTP/1.1.
 
 In a test's own process:
 
     with ScriptedProvider() as provider:
-        provider.url            # "http://127.0.0.1:40123"; OpenAI's api_base is url + "/v1", Azure's is url
+        provider.url            # "http://127.0.0.1:40123": Azure's and Anthropic's api_base; OpenAI's is url + "/v1"
         provider.delay = 0.2    # seconds before every answer
         provider.script.append({"status": 429})             # the next call; a callable gets the Call and returns this
+        provider.calls[0].raw, provider.calls[0].sent       # the bytes of both bodies
         provider.calls, provider.in_flight, provider.max_in_flight
 
 In a process of its own: `python -m tests.scripted_provider --port 9000`; it prints its URL and runs until it is ended.
@@ -16,7 +17,7 @@ A call is also steered by its model name, in which words may stand together ("sl
     gap-S           waits S seconds before each event of a stream
     hang            never answers
     drop            closes the connection instead of answering
-    status-N        answers with that error status, in OpenAI's shape (429 with Retry-After: 7)
+    status-N        answers with that error status, in the vendor's shape (429 with Retry-After: 7)
     status-N-once   the same for the first call of that model only
     chunks-N        a text of N words, so a stream of N content events
     cut-after-N     closes the connection after N events of a stream
@@ -32,7 +33,11 @@ A call is also steered by its model name, in which words may stand together ("sl
     no-usage        no usage at all
     no-done         a stream without `data: [DONE]`
     same-id         always the same response id
-    tool            calls a tool instead of talking
+    written-N       N of the input tokens were written to the cache for five minutes (Anthropic)
+    hourly-N        N of the input tokens were written to the cache for an hour (Anthropic)
+    searches-N      searched the web N times (Anthropic)
+    tool            calls the tool `weather` instead of talking, until its result is there
+    structured      says a JSON object with `city` and `degrees`
     not-json        answers 200 with something that is not JSON
 
 A script can also set `first_usage`: a usage event that stands before the text of a stream, besides the one at its end.
@@ -56,25 +61,25 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests import scripted_messages
 from tests.scripted_answers import (
     AZURE_DENIED,
     GARBAGE,
-    Answer,
     Behaviour,
     Call,
     Script,
     behaviour_of,
-    error_of,
-    event,
     openai_error,
 )
+from tests.scripted_wires import LAST, MESSAGES, WIRES, Says, form_of
 
-ROUTES = {"chat/completions", "completions", "embeddings"}
 AZURE_PATH = re.compile(r"/openai/deployments/([^/]+)/(.+)")
+VERSION = re.compile(r"^(?:/openai)?(?:/v\d+)?/")
 RETRY_AFTER = "7"
 FOR_EVER = 3600.0
 
@@ -195,15 +200,19 @@ class ScriptedProvider:
         """The answer to a call without the right key, or to one that Azure would not route."""
         shown = call.headers.get("api-key", "") if call.azure else call.headers.get("authorization", "")
         key = shown.removeprefix("Bearer ")
-        right = key == self.api_key if self.api_key is not None else "wrong" not in key
+        if WIRES[call.route] is MESSAGES:
+            return scripted_messages.refusal(call, self._is_right)
         if call.azure:
-            if not (right and key):
+            if not (self._is_right(key) and key):
                 return 401, {"error": {"code": "401", "message": AZURE_DENIED}}
-            if not call.api_version:
+            if not (call.api_version or call.path.startswith("/openai/v1/")):
                 return 404, {"error": {"code": "404", "message": "Resource not found"}}
-        elif not right:
+        elif not self._is_right(key):
             return 401, openai_error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
         return None
+
+    def _is_right(self, key: str) -> bool:
+        return key == self.api_key if self.api_key is not None else "wrong" not in key
 
 
 class _Server(ThreadingHTTPServer):
@@ -246,6 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
     _running: Call | None = None
+    _call: Call | None = None
 
     def setup(self) -> None:
         super().setup()
@@ -254,6 +264,10 @@ class _Handler(BaseHTTPRequestHandler):
     def finish(self) -> None:
         self.server.closed(self.connection)
         super().finish()
+
+    @property
+    def _speaks_messages(self) -> bool:
+        return self._call is not None and WIRES[self._call.route] is MESSAGES
 
     def log_message(self, *_: object) -> None:
         pass
@@ -266,6 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._call = None
         if self.path == "/__reset":
             self.server.provider.reset()
             self._send_json(200, {})
@@ -278,7 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(404, openai_error(f"Unknown request URL: POST {self.path}", "invalid_request_error"))
             return
         behaviour = self.server.provider.begin(call)
-        self._running = call
+        self._running = self._call = call
         try:
             self._answer(call, behaviour)
         except Cut:
@@ -297,15 +312,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _parse(self, raw: bytes) -> Call | None:
         url = urlsplit(self.path)
-        body = json.loads(raw or b"{}")
         headers = {name.lower(): value for name, value in self.headers.items()}
-        azure = AZURE_PATH.fullmatch(url.path)
-        route = azure[2] if azure else url.path.removeprefix("/v1/")
-        model = unquote(azure[1]) if azure else str(body.get("model", ""))
-        if route not in ROUTES:
+        kind = headers.get("content-type", "")
+        body = form_of(raw, kind) if kind.startswith("multipart/form-data") else json.loads(raw or b"{}")
+        deployment = AZURE_PATH.fullmatch(url.path)
+        route = deployment[2] if deployment else VERSION.sub("", url.path)
+        model = unquote(deployment[1]) if deployment else str(body.get("model", ""))
+        if route not in WIRES:
             return None
         version = parse_qs(url.query).get("api-version", [None])[0]
-        return Call(self.path, route, model, headers, body, raw, time.time(), azure is not None, version)
+        azure = url.path.startswith("/openai/")
+        return Call(self.path, route, model, headers, body, raw, time.time(), azure, version)
 
     def _answer(self, call: Call, behaviour: Behaviour) -> None:
         if refusal := self.server.provider.refusal(call):
@@ -314,17 +331,20 @@ class _Handler(BaseHTTPRequestHandler):
         self._wait(FOR_EVER if behaviour.hang else behaviour.delay)
         if behaviour.drop:
             raise Cut
+        wire = WIRES[call.route]
         if behaviour.status >= 400 and behaviour.body is None:
             headers = {"Retry-After": RETRY_AFTER} if behaviour.status == 429 else {}
-            self._send_json(behaviour.status, error_of(behaviour.status), headers | behaviour.headers)
+            self._send_json(behaviour.status, wire.error(behaviour.status), headers | behaviour.headers)
         elif behaviour.body is not None:
             self._send_body(behaviour)
-        elif call.streams and call.route != "embeddings":
-            self._stream(Answer(call, behaviour), behaviour)
+        elif (answer := wire.answer(call, behaviour)).streams:
+            self._stream(answer, behaviour, wire.error_event)
         else:
-            self._send_json(behaviour.status, Answer(call, behaviour).whole(), behaviour.headers)
+            whole = answer.whole()
+            raw = whole if isinstance(whole, bytes) else json.dumps(whole).encode()
+            self._send_head(behaviour.status, {"Content-Type": answer.type} | behaviour.headers, raw)
 
-    def _stream(self, answer: Answer, behaviour: Behaviour) -> None:
+    def _stream(self, answer: Says, behaviour: Behaviour, error_event: Callable[[int], bytes]) -> None:
         self._send_head(
             behaviour.status, {"Content-Type": "text/event-stream; charset=utf-8"} | behaviour.headers, None
         )
@@ -332,7 +352,7 @@ class _Handler(BaseHTTPRequestHandler):
             if behaviour.cut_after is not None and number >= behaviour.cut_after:
                 raise Cut
             if behaviour.error_after is not None and number >= behaviour.error_after:
-                self._send_chunk(event(error_of(500)))
+                self._send_chunk(error_event(500))
                 break
             if behaviour.torn_after is not None and number >= behaviour.torn_after:
                 self._send_chunk(piece[: len(piece) // 2])
@@ -340,7 +360,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._wait(FOR_EVER if number == behaviour.hang_after else behaviour.gap)
             if behaviour.garbage:
                 self._send_chunk(GARBAGE)
-            if piece.startswith(b"data: [DONE]"):
+            if piece.startswith(LAST):
                 self._end()
             self._send_chunk(piece)
         self._end()
@@ -371,10 +391,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_head(self, status: int, headers: dict[str, str], body: bytes | None) -> None:
         """Head and body in one write; without a body, the head of a chunked answer."""
+        if self._call is not None:
+            self._call.status = status
+            self._call.sent += body or b""
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("x-request-id", f"req_{uuid.uuid4().hex}")
+        self.send_header("request-id" if self._speaks_messages else "x-request-id", f"req_{uuid.uuid4().hex}")
         if body is None:
             self.send_header("Transfer-Encoding", "chunked")
         else:
@@ -387,6 +410,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.flush_headers()
 
     def _send_chunk(self, data: bytes) -> None:
+        if self._call is not None:
+            self._call.sent += data
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
 
