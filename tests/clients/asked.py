@@ -26,12 +26,14 @@ class Case:
     calls: int = 1
 
 
+# LlamaIndex knows the models that there are, and lets any name pass as one that was fine-tuned.
 CASES = {
     "chat": Case("gpt-4o-mini", TOLD),
     "stream": Case("gpt-4o-mini", TOLD | {"pieces": WORDS}),
     "tools": Case("gpt-4o-tool", CALLED | {"text": TEXT}, calls=2),
     "stream tools": Case("gpt-4o-tool", CALLED),
-    "structured": Case("gpt-4o-structured", WEATHER),
+    "one tool": Case("ft:gpt-4o-mini:tool", CALLED),
+    "structured": Case("ft:gpt-4o-mini:structured", WEATHER),
     "responses": Case("gpt-4o-mini", TOLD),
     "stream responses": Case("gpt-4o-mini", TOLD | {"pieces": WORDS}),
     "responses tools": Case("gpt-4o-tool", CALLED | {"text": TEXT}, calls=2),

@@ -24,7 +24,7 @@ BEGIN, END = "<!-- client matrix: python -m tests.clients.matrix -->", "<!-- end
 COLUMNS: dict[str, tuple[str, ...]] = {
     "chat": ("chat", "azure chat", "messages"),
     "streams": ("stream", "azure stream", "stream messages"),
-    "tools": ("tools", "stream tools", "messages tools", "stream messages tools"),
+    "tools": ("tools", "one tool", "stream tools", "messages tools", "stream messages tools"),
     "structured": ("structured", "messages structured"),
     "responses": ("responses", "stream responses", "responses tools", "responses structured"),
     "embeddings": ("embeddings",),
@@ -85,6 +85,72 @@ CLIENTS = (
         (
             *("messages", "stream messages", "messages tools", "stream messages tools", "messages structured"),
             *("cache", "thinking", "stream thinking", "count tokens", "errors", "retries"),
+        ),
+    ),
+    Client(
+        "OpenAI Node",
+        "openai",
+        NODE,
+        "openai.mjs",
+        (
+            *("chat", "stream", "tools", "stream tools", "structured", "responses", "stream responses"),
+            *("responses tools", "responses structured", "embeddings", "images", "speech", "transcription"),
+            *("moderation", "errors", "retries"),
+        ),
+    ),
+    Client(
+        "Anthropic Node",
+        "@anthropic-ai/sdk",
+        NODE,
+        "anthropic.mjs",
+        (
+            *("messages", "stream messages", "messages tools", "stream messages tools"),
+            *("thinking", "stream thinking", "count tokens", "errors"),
+        ),
+    ),
+    Client(
+        "Vercel AI SDK",
+        "ai",
+        NODE,
+        "vercel.mjs",
+        (
+            *("chat", "stream", "tools", "structured", "responses", "stream responses", "responses tools"),
+            *("responses structured", "messages", "stream messages", "messages tools", "embeddings", "images"),
+            *("thinking", "errors"),
+        ),
+    ),
+    Client(
+        "LangChain ChatOpenAI",
+        "langchain-openai",
+        PYTHON,
+        "langchain_chat",
+        (
+            *("chat", "stream", "tools", "structured", "responses", "stream responses", "responses tools"),
+            *("embeddings",),
+        ),
+    ),
+    Client(
+        "LangChain ChatAnthropic",
+        "langchain-anthropic",
+        PYTHON,
+        "langchain_chat",
+        ("messages", "stream messages", "messages tools", "thinking"),
+    ),
+    Client(
+        "LlamaIndex OpenAI",
+        "llama-index-llms-openai",
+        PYTHON,
+        "llama_index_openai",
+        ("chat", "stream", "one tool", "structured", "embeddings"),
+    ),
+    Client(
+        "LiteLLM SDK",
+        "litellm",
+        PYTHON,
+        "litellm_sdk",
+        (
+            *("chat", "stream", "tools", "structured", "responses", "messages", "stream messages", "messages tools"),
+            *("embeddings", "images"),
         ),
     ),
 )
