@@ -177,9 +177,7 @@ class Answer:
         prefix = "chatcmpl" if self._chat else "cmpl"
         self._id = f"{prefix}-{'same' if behaviour.same_id else uuid.uuid4().hex}"
         self._choices = range(int(call.body.get("n") or 1))
-        last = (call.body.get("messages") or [{}])[-1]
-        # Who has heard what the tool found talks.
-        self._tool = behaviour.tool and not (isinstance(last, dict) and last.get("role") == "tool")
+        self._tool = _tool_to_call(call.body, behaviour)
         self.streams = call.streams and call.route != "embeddings"
 
     def whole(self) -> dict[str, Any]:
@@ -217,7 +215,7 @@ class Answer:
             return
         yield {"delta": {"role": "assistant", "content": "", "refusal": None}}, None
         if self._tool:
-            for call in _tool_call_deltas():
+            for call in _tool_call_deltas(self._tool, self._arguments):
                 yield {"delta": {"tool_calls": [call]}}, None
         else:
             yield from (({"delta": {"content": word}}, None) for word in words(self._behaviour))
@@ -229,10 +227,14 @@ class Answer:
             return {"index": index, "text": self._behaviour.text, "logprobs": None, "finish_reason": finish_reason}
         message: dict[str, Any] = {"role": "assistant", "content": self._behaviour.text, "refusal": None}
         if self._tool:
-            function = {"name": "weather", "arguments": '{"city":"Oslo"}'}
+            function = {"name": self._tool, "arguments": self._arguments}
             calls = [{"id": "call_1", "type": "function", "function": function}]
             message |= {"content": None, "tool_calls": calls}
         return {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason}
+
+    @property
+    def _arguments(self) -> str:
+        return STRUCTURED if self._behaviour.text == STRUCTURED else '{"city":"Oslo"}'
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
         chunk = self._envelope("chat.completion.chunk" if self._chat else "text_completion", choices)
@@ -261,12 +263,23 @@ class Answer:
         return answer
 
 
-def _tool_call_deltas() -> list[dict[str, Any]]:
-    opening = {"name": "weather", "arguments": ""}
+def _tool_to_call(body: dict[str, Any], behaviour: Behaviour) -> str | None:
+    """The tool that the caller insists on, or `weather`; none for those who have just told what it found."""
+    choice, messages = body.get("tool_choice"), body.get("messages")
+    if choice == "required":
+        return str(body["tools"][0]["function"]["name"])
+    if isinstance(choice, dict):
+        return str(choice["function"]["name"])
+    heard = isinstance(messages, list) and any(message.get("role") == "tool" for message in messages[-1:])
+    return "weather" if behaviour.tool and not heard else None
+
+
+def _tool_call_deltas(name: str, arguments: str) -> list[dict[str, Any]]:
+    opening = {"name": name, "arguments": ""}
     return [
         {"index": 0, "id": "call_1", "type": "function", "function": opening},
-        {"index": 0, "function": {"arguments": '{"city":'}},
-        {"index": 0, "function": {"arguments": '"Oslo"}'}},
+        {"index": 0, "function": {"arguments": arguments[:8]}},
+        {"index": 0, "function": {"arguments": arguments[8:]}},
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 from pydantic import BaseModel
 
-from tests.clients.programs.serving import PLACE, QUESTION, Target, serve
+from tests.clients.programs.serving import PLACE, QUESTION, Target, named, serve
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 TOOL: Any = {"name": "weather", "description": "The weather.", "input_schema": PLACE}
@@ -120,10 +120,16 @@ def patient(target: Target) -> Any:
 
 
 serve(
-    {
-        **{"messages": messages, "stream messages": stream_messages, "cache": cache, "patient": patient},
-        **{"messages tools": messages_tools, "stream messages tools": stream_messages_tools},
-        **{"messages structured": messages_structured, "thinking": thinking, "stream thinking": stream_thinking},
-        **{"count tokens": count_tokens},
-    }
+    named(
+        messages,
+        stream_messages,
+        cache,
+        messages_tools,
+        stream_messages_tools,
+        messages_structured,
+        thinking,
+        stream_thinking,
+        count_tokens,
+        patient,
+    )
 )

@@ -21,7 +21,7 @@ class Weather(BaseModel):
     degrees: int
 
 
-@tool
+@tool  # type: ignore[untyped-decorator]
 def weather(city: str) -> str:
     """The weather."""
     return f"7 degrees in {city}"

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 from pydantic import BaseModel
 
-from tests.clients.programs.serving import PLACE, QUESTION, SOUND, Target, serve
+from tests.clients.programs.serving import PLACE, QUESTION, SOUND, Target, named, serve
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 TOOL: Any = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": PLACE}}
@@ -179,13 +179,28 @@ def patient(target: Target) -> Any:
 
 
 serve(
-    {
-        **{"chat": chat, "stream": stream, "quiet stream": quiet_stream, "tools": tools, "stream tools": stream_tools},
-        **{"structured": structured, "responses": responses, "stream responses": stream_responses},
-        **{"responses tools": responses_tools, "responses structured": responses_structured},
-        **{"embeddings": embeddings, "images": images, "image edits": image_edits, "speech": speech},
-        **{"transcription": transcription, "transcription as text": transcription_as_text, "moderation": moderation},
-        **{"models": models, "patient": patient},
+    named(
+        chat,
+        stream,
+        quiet_stream,
+        tools,
+        stream_tools,
+        structured,
+        responses,
+        stream_responses,
+        responses_tools,
+        responses_structured,
+        embeddings,
+        images,
+        image_edits,
+        speech,
+        transcription,
+        transcription_as_text,
+        moderation,
+        models,
+        patient,
+    )
+    | {
         "azure chat": lambda target: chat(target, azure(target)),
         "azure stream": lambda target: stream(target, azure(target)),
     }

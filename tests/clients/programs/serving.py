@@ -44,7 +44,13 @@ class Target:
         self.left_at.append(time.monotonic())
 
 
-Program = Mapping[str, Callable[[Target], Any]]
+Capability = Callable[[Target], Any]
+Program = Mapping[str, Capability]
+
+
+def named(*capabilities: Capability) -> dict[str, Capability]:
+    """By their names, with spaces."""
+    return {getattr(capability, "__name__", "").replace("_", " "): capability for capability in capabilities}
 
 
 def serve(program: Program) -> None:
@@ -58,7 +64,7 @@ def serve(program: Program) -> None:
         answers.flush()
 
 
-def done(capability: Callable[[Target], Any], target: Target) -> dict[str, Any]:
+def done(capability: Capability, target: Target) -> dict[str, Any]:
     try:
         answer = {"seen": capability(target)}
     except Exception as error:  # noqa: BLE001 - whatever the client raises is what is asked for
