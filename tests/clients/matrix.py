@@ -150,7 +150,7 @@ CLIENTS = (
         "litellm_sdk",
         (
             *("chat", "stream", "tools", "structured", "responses", "messages", "stream messages", "messages tools"),
-            *("embeddings", "images"),
+            *("embeddings", "images", "errors"),
         ),
     ),
 )

@@ -1,7 +1,7 @@
 // Anthropic's own SDK for Node.
 
 import Anthropic from '@anthropic-ai/sdk';
-import { noting, PLACE, QUESTION, serve } from './serving.mjs';
+import { LARGE, noting, PLACE, QUESTION, serve } from './serving.mjs';
 
 const messages = [{ role: 'user', content: QUESTION }];
 const tools = [{ name: 'weather', description: 'The weather.', input_schema: PLACE }];
@@ -58,9 +58,14 @@ async function countTokens(target) {
   return { input: (await client(target).messages.countTokens({ model: target.model, messages })).input_tokens };
 }
 
+async function large(target) {
+  return await client(target).messages.create(asked(target, { messages: [{ role: 'user', content: LARGE }] }));
+}
+
 await serve({
   messages: whole,
   thinking: think,
+  large,
   'stream messages': stream,
   'messages tools': callTools,
   'stream messages tools': streamTools,

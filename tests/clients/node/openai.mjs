@@ -3,7 +3,7 @@
 import OpenAI, { toFile } from 'openai';
 import { zodResponseFormat, zodTextFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
-import { noting, PLACE, QUESTION, serve, SOUND } from './serving.mjs';
+import { LARGE, noting, PLACE, QUESTION, serve, SOUND } from './serving.mjs';
 
 const messages = [{ role: 'user', content: QUESTION }];
 const tool = { type: 'function', function: { name: 'weather', description: 'The weather.', parameters: PLACE } };
@@ -109,6 +109,11 @@ async function moderation(target) {
   return { flagged: result.flagged, harassment: result.categories.harassment };
 }
 
+async function large(target) {
+  const messages = [{ role: 'user', content: LARGE }];
+  return await client(target).chat.completions.create({ model: target.model, messages });
+}
+
 /** A chat beside another one that runs with the same key. */
 async function patient(target) {
   const busy = client({ ...target, leftAt: [] });
@@ -133,6 +138,7 @@ await serve({
   speech,
   transcription,
   moderation,
+  large,
   patient,
   'stream tools': streamTools,
   'stream responses': streamResponses,

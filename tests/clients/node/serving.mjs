@@ -9,6 +9,8 @@ export const PLACE = {
   additionalProperties: false,
 };
 export const QUESTION = 'What is the weather in Oslo?';
+/** More than the gateway of these tests takes. */
+export const LARGE = 'far too much '.repeat(250_000);
 export const SOUND = Buffer.concat([Buffer.from('RIFF'), Buffer.from([...Array(256).keys()])]);
 
 /** fetch, noting in the target when each request leaves. */
@@ -21,11 +23,12 @@ function told(error) {
   const body = error.error ?? error.data ?? {};
   const inner = body.error ?? body;
   return {
-    class: error.constructor.name,
+    class: error.name.startsWith('AI_') ? error.name : error.constructor.name,
     status: error.status ?? error.statusCode ?? null,
     type: inner.type ?? null,
     code: inner.code ?? null,
     message: inner.message ?? null,
+    retry_after: error.headers?.get?.('retry-after') ?? null,
     text: String(error.stack).slice(-3000),
   };
 }

@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 from pydantic import BaseModel
 
-from tests.clients.programs.serving import PLACE, QUESTION, Target, named, serve
+from tests.clients.programs.serving import LARGE, PLACE, QUESTION, Target, named, serve
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 TOOL: Any = {"name": "weather", "description": "The weather.", "input_schema": PLACE}
@@ -106,6 +106,12 @@ def count_tokens(target: Target) -> Any:
     return {"input": client(target).messages.count_tokens(model=target.model, messages=MESSAGES).input_tokens}
 
 
+def large(target: Target) -> Any:
+    return client(target).messages.create(
+        model=target.model, max_tokens=2048, messages=[{"role": "user", "content": LARGE}]
+    )
+
+
 def patient(target: Target) -> Any:
     """A message beside another one that runs with the same key."""
     busy = anthropic.Anthropic(base_url=target.url, api_key=target.key)
@@ -130,6 +136,7 @@ serve(
         thinking,
         stream_thinking,
         count_tokens,
+        large,
         patient,
     )
 )

@@ -9,7 +9,7 @@ from typing import Any
 import openai
 from pydantic import BaseModel
 
-from tests.clients.programs.serving import PLACE, QUESTION, SOUND, Target, named, serve
+from tests.clients.programs.serving import LARGE, PLACE, QUESTION, SOUND, Target, named, serve
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 TOOL: Any = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": PLACE}}
@@ -165,6 +165,10 @@ def models(target: Target) -> Any:
     return {"there": target.model in {model.id for model in client(target).models.list()}}
 
 
+def large(target: Target) -> Any:
+    return client(target).chat.completions.create(model=target.model, messages=[{"role": "user", "content": LARGE}])
+
+
 def patient(target: Target) -> Any:
     """A chat beside another one that runs with the same key."""
     busy = openai.OpenAI(base_url=target.url + "/v1", api_key=target.key)
@@ -198,6 +202,7 @@ serve(
         transcription_as_text,
         moderation,
         models,
+        large,
         patient,
     )
     | {

@@ -26,6 +26,8 @@ PLACE = {
     "additionalProperties": False,
 }
 QUESTION = "What is the weather in Oslo?"
+# More than the gateway of these tests takes.
+LARGE = "far too much " * 250_000
 SOUND = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00" + bytes(range(256))
 
 
@@ -84,5 +86,6 @@ def told(error: Exception) -> dict[str, Any]:
         "type": inner.get("type") if isinstance(inner, dict) else None,
         "code": inner.get("code") if isinstance(inner, dict) else None,
         "message": inner.get("message") if isinstance(inner, dict) else None,
+        "retry_after": error.response.headers.get("retry-after") if hasattr(error, "response") else None,
         "text": "".join(traceback.format_exception(error))[-3000:],
     }
