@@ -29,10 +29,10 @@ BY_STATUS = {
 # The names of errors where a client has others.
 NAMED = {
     "OpenAI Node": {413: "APIError"},
-    "Anthropic Python": {413: "RequestTooLargeError", 503: "ServiceUnavailableError"},
-    "Anthropic Node": {413: "APIError"},
+    "Anthropic Python": {413: "ContentTooLargeError", 503: "ServiceUnavailableError"},
+    "Anthropic Node": {413: "ContentTooLargeError", 503: "ServiceUnavailableError"},
     "Vercel AI SDK": dict.fromkeys(BY_STATUS, "AI_APICallError"),
-    "LiteLLM SDK": {503: "ServiceUnavailableError"},
+    "LiteLLM SDK": {403: "APIError", 503: "ServiceUnavailableError"},
 }
 # LiteLLM's SDK shows no code, and neither it nor Vercel's has a program that sends what is too large.
 SHOWS_CODE = ("OpenAI Python", "OpenAI Node", "Anthropic Python", "Anthropic Node", "Vercel AI SDK")
