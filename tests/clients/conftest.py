@@ -87,19 +87,20 @@ def running() -> Iterator[Callable[[Client], Running]]:
 def config_for(provider: ScriptedProvider) -> dict[str, Any]:
     """Models go by the same names at the gateway and at the provider, so that both can be asked the same."""
 
-    def models(names: str, vendor: str, address: str, key: str, **more: str) -> list[dict[str, Any]]:
+    def models(names: str, vendor: str, address: str, key: str) -> list[dict[str, Any]]:
+        """`names` are like "gpt-*" or "ours=theirs"."""
         params = {"api_base": address, "api_key": key, "input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+        pairs = [(name.partition("=")[0], name.rpartition("=")[2]) for name in names.split()]
         return [
-            {"model_name": name, "litellm_params": {"model": f"{vendor}/{name}", **params, **more}}
-            for name in names.split()
+            {"model_name": ours, "litellm_params": {"model": f"{vendor}/{theirs}", **params}} for ours, theirs in pairs
         ]
 
     # What fails has deployments of its own, so that nothing else suffers from it.
-    openai = "failing-gpt-* gpt-* ft:gpt-* text-embedding-* whisper-* tts-* omni-*"
+    openai = "codex=gpt-5-codex failing-gpt-* gpt-* ft:gpt-* text-embedding-* whisper-* tts-* omni-*"
     return {
         "model_list": [
             *models(openai, "openai", provider.url + "/v1", OPENAI_KEY),
-            *models("claude-* failing-claude-*", "anthropic", provider.url, ANTHROPIC_KEY),
+            *models("sonnet=claude-sonnet-4-5 claude-* failing-claude-*", "anthropic", provider.url, ANTHROPIC_KEY),
             *models("az-*", "azure", provider.url, AZURE_KEY),
         ],
         "general_settings": {"budget_wait": 0.2, "max_request_size_mb": 2},
