@@ -96,7 +96,7 @@ def config_for(provider: ScriptedProvider) -> dict[str, Any]:
         ]
 
     # What fails has deployments of its own, so that nothing else suffers from it.
-    openai = "codex=gpt-5-codex failing-gpt-* gpt-* ft:gpt-* text-embedding-* whisper-* tts-* omni-*"
+    openai = "codex=gpt-5-codex failing-gpt-* gpt-* ft:gpt-* text-embedding-* whisper-* tts-* omni-* rerank-*"
     return {
         "model_list": [
             *models(openai, "openai", provider.url + "/v1", OPENAI_KEY),
