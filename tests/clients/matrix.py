@@ -155,6 +155,14 @@ CLIENTS = (
     ),
 )
 
+# Requests as agents send them, and what they show; curl has no pin, because every system has its own.
+RECORDED = {
+    "claude_code_messages": ("Claude Code 2.1, its requests", "stream messages"),
+    "claude_code_count_tokens": ("Claude Code 2.1, its requests", "count tokens"),
+    "codex_responses": ("Codex 0.98, its requests", "stream responses"),
+    "curl": ("curl", "stream"),
+}
+
 
 @cache
 def locked(lock: str) -> dict[str, str]:
@@ -177,10 +185,12 @@ def those_that_do(capability: str) -> list[Client]:
 
 
 def table() -> str:
+    rows: dict[str, set[str]] = {f"{client.name} {client.version}": set(client.does) for client in CLIENTS}
+    for name, capability in RECORDED.values():
+        rows.setdefault(name, set()).add(capability)
     lines = [f"| client | {' | '.join(COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]
-    for client in CLIENTS:
-        ticks = ["✓" if set(names) & set(client.does) else "" for names in COLUMNS.values()]
-        lines.append(f"| {client.name} {client.version} | {' | '.join(ticks)} |")
+    for name, does in rows.items():
+        lines.append(f"| {name} | {' | '.join('✓' if does & set(names) else '' for names in COLUMNS.values())} |")
     return "\n".join(lines)
 
 

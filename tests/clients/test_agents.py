@@ -15,26 +15,24 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import ANTHROPIC_KEY, OPENAI_KEY
+from tests.clients.matrix import RECORDED
 from tests.journeys.conftest import HTTP, Person
 from tests.journeys.waiting import until
 from tests.scripted_provider import ScriptedProvider
 
-RECORDED = Path(__file__).parent / "recorded"
+FILES = Path(__file__).parent / "recorded"
 MEGABYTE = 1_000_000
 # What a tool prints: signs that JSON escapes, signs that it need not, and more than a megabyte of them.
 OUTPUT = json.dumps('[ERROR] "disk" \\ full\t\x1b[31m é 🍵\n' * 40_000, ensure_ascii=False).encode()[1:-1]
-AGENTS = {
-    "claude_code_messages": ("sonnet", "claude-sonnet-4-5"),
-    "claude_code_count_tokens": ("sonnet", "claude-sonnet-4-5"),
-    "codex_responses": ("codex", "gpt-5-codex"),
-}
+# What the model is called by the agent and by the provider.
+NAMES = {"claude": ("sonnet", "claude-sonnet-4-5"), "codex": ("codex", "gpt-5-codex")}
 Users = Callable[..., Person]
-every_agent = pytest.mark.parametrize("agent", AGENTS)
+every_agent = pytest.mark.parametrize("agent", [name for name in RECORDED if name != "curl"])
 
 
 def recorded(agent: str) -> tuple[str, dict[str, str], bytes]:
     """Path, headers and body of a request."""
-    head, _, body = (RECORDED / f"{agent}.http").read_bytes().partition(b"\n\n")
+    head, _, body = (FILES / f"{agent}.http").read_bytes().partition(b"\n\n")
     first, *lines = head.decode().splitlines()
     headers = dict(line.split(": ", 1) for line in lines)
     return first.split(" ")[1], headers, body.rstrip(b"\n").replace(b"@LARGE@", OUTPUT)
@@ -56,7 +54,7 @@ def test_the_provider_gets_what_the_agent_sent_but_for_the_model(
 ) -> None:
     answer, body = by_agent(person(), agent)
     assert answer.status_code == 200, answer.text
-    ours, theirs = (f'"model":"{name}"'.encode() for name in AGENTS[agent])
+    ours, theirs = (f'"model":"{name}"'.encode() for name in NAMES[agent.partition("_")[0]])
     assert len(body) > MEGABYTE
     assert body.count(ours) == 1
     (call,) = provider.calls

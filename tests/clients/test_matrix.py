@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.asked import CASES, Case
 from tests.clients.conftest import OPENAI_KEY, Running
-from tests.clients.matrix import Client, cells
+from tests.clients.matrix import README, Client, cells, with_table
 from tests.journeys.conftest import Person
 from tests.journeys.waiting import until
 from tests.scripted_answers import Call
@@ -56,3 +56,8 @@ def test_the_client_and_the_provider_see_no_difference_and_every_call_is_booked(
     assert [body(call) for call in provider.calls] == bodies
     until(lambda: len(caller.get("/spend/logs").json()) >= case.calls)
     assert [row["status"] for row in caller.get("/spend/logs").json()] == ["success"] * case.calls
+
+
+def test_the_readme_has_the_table_that_these_tests_make() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert readme == with_table(readme), "python -m tests.clients.matrix writes it anew"
