@@ -22,8 +22,8 @@ BEGIN, END = "<!-- client matrix: python -m tests.clients.matrix -->", "<!-- end
 
 # The table's columns, and what is asked of a client in each.
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "chat": ("chat", "azure chat", "messages"),
-    "streams": ("stream", "azure stream", "stream messages"),
+    "chat": ("chat", "messages"),
+    "streams": ("stream", "stream messages"),
     "tools": ("tools", "one tool", "stream tools", "messages tools", "stream messages tools"),
     "structured": ("structured", "messages structured"),
     "responses": ("responses", "stream responses", "responses tools", "responses structured"),
@@ -34,6 +34,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "cached prompts": ("cache",),
     "thinking": ("thinking", "stream thinking"),
     "count tokens": ("count tokens",),
+    "the other vendor's models": ("crosses",),
     "errors": ("errors",),
     "retries": ("retries",),
 }
@@ -41,13 +42,17 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A row: where its package is pinned, the program that drives it, and what that is asked to do."""
+    """A row: where its package is pinned, the program that drives it, and what that is asked to do.
+
+    `crosses` is what it does with models of the vendor whose wire format it does not speak.
+    """
 
     name: str
     package: str
     lock: str
     program: str
     does: tuple[str, ...]
+    crosses: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -75,8 +80,18 @@ CLIENTS = (
             *("responses tools", "responses structured", "embeddings", "images", "image edits", "speech"),
             *("transcription", "transcription as text", "moderation", "errors", "retries"),
         ),
+        crosses=("chat", "stream", "tools", "stream tools"),
     ),
-    Client("OpenAI Python, Azure", "openai", DEV, "openai_sdk", ("azure chat", "azure stream")),
+    Client(
+        "OpenAI Python, Azure",
+        "openai",
+        DEV,
+        "openai_sdk",
+        (
+            *("azure chat", "azure stream", "azure tools", "azure stream tools", "azure structured", "azure responses"),
+            *("azure stream responses", "azure embeddings", "azure images", "azure speech", "azure transcription"),
+        ),
+    ),
     Client(
         "Anthropic Python",
         "anthropic",
@@ -86,6 +101,7 @@ CLIENTS = (
             *("messages", "stream messages", "messages tools", "stream messages tools", "messages structured"),
             *("cache", "thinking", "stream thinking", "count tokens", "errors", "retries"),
         ),
+        crosses=("messages", "stream messages", "messages tools", "stream messages tools"),
     ),
     Client(
         "OpenAI Node",
@@ -97,6 +113,7 @@ CLIENTS = (
             *("responses tools", "responses structured", "embeddings", "images", "speech", "transcription"),
             *("moderation", "errors", "retries"),
         ),
+        crosses=("chat", "stream", "tools", "stream tools"),
     ),
     Client(
         "Anthropic Node",
@@ -107,6 +124,7 @@ CLIENTS = (
             *("messages", "stream messages", "messages tools", "stream messages tools"),
             *("thinking", "stream thinking", "count tokens", "errors"),
         ),
+        crosses=("messages", "stream messages", "messages tools", "stream messages tools"),
     ),
     Client(
         "Vercel AI SDK",
@@ -118,6 +136,7 @@ CLIENTS = (
             *("responses structured", "messages", "stream messages", "messages tools", "embeddings", "images"),
             *("thinking", "errors"),
         ),
+        crosses=("chat", "stream", "tools", "messages", "stream messages", "messages tools"),
     ),
     Client(
         "LangChain ChatOpenAI",
@@ -128,6 +147,7 @@ CLIENTS = (
             *("chat", "stream", "tools", "structured", "responses", "stream responses", "responses tools"),
             *("embeddings",),
         ),
+        crosses=("chat", "stream", "tools"),
     ),
     Client(
         "LangChain ChatAnthropic",
@@ -135,6 +155,7 @@ CLIENTS = (
         PYTHON,
         "langchain_chat",
         ("messages", "stream messages", "messages tools", "thinking"),
+        crosses=("messages", "stream messages", "messages tools"),
     ),
     Client(
         "LlamaIndex OpenAI",
@@ -152,6 +173,7 @@ CLIENTS = (
             *("chat", "stream", "tools", "structured", "responses", "messages", "stream messages", "messages tools"),
             *("embeddings", "images", "errors"),
         ),
+        crosses=("chat", "stream", "tools", "messages", "stream messages", "messages tools"),
     ),
 )
 
@@ -184,8 +206,13 @@ def those_that_do(capability: str) -> list[Client]:
     return [client for client in CLIENTS if capability in client.does]
 
 
+def shown(client: Client) -> set[str]:
+    does = {capability.removeprefix("azure ") for capability in client.does}
+    return does | ({"crosses"} if client.crosses else set())
+
+
 def table() -> str:
-    rows: dict[str, set[str]] = {f"{client.name} {client.version}": set(client.does) for client in CLIENTS}
+    rows: dict[str, set[str]] = {f"{client.name} {client.version}": shown(client) for client in CLIENTS}
     for name, capability in RECORDED.values():
         rows.setdefault(name, set()).add(capability)
     lines = [f"| client | {' | '.join(COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]

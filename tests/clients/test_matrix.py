@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients.asked import CASES, Case
+from tests.clients.asked import CASES, Case, of_the_other_vendor
 from tests.clients.conftest import OPENAI_KEY, Running
-from tests.clients.matrix import README, Client, cells, with_table
+from tests.clients.matrix import CLIENTS, README, Client, cells, with_table
 from tests.journeys.conftest import Person
 from tests.journeys.waiting import until
 from tests.scripted_answers import Call
@@ -56,6 +56,25 @@ def test_the_client_and_the_provider_see_no_difference_and_every_call_is_booked(
     assert [body(call) for call in provider.calls] == bodies
     until(lambda: len(caller.get("/spend/logs").json()) >= case.calls)
     assert [row["status"] for row in caller.get("/spend/logs").json()] == ["success"] * case.calls
+
+
+@pytest.mark.parametrize(
+    ("client", "capability"),
+    [
+        pytest.param(client, capability, id=f"{client.name}: {capability}")
+        for client in CLIENTS
+        for capability in client.crosses
+    ],
+)
+def test_the_client_sees_no_difference_when_the_model_is_the_other_vendors(
+    client: Client, capability: str, running: Start, provider: ScriptedProvider, person: Callable[..., Person]
+) -> None:
+    case, caller = CASES[capability], person()
+    answer = running(client).ask(capability, caller.url, caller.secret, of_the_other_vendor(case.model))
+    assert answer.get("seen") == expected(case, answer.get("seen", case.seen)), answer
+    assert {call.route for call in provider.calls} == {
+        "messages" if case.model.startswith("gpt") else "chat/completions"
+    }
 
 
 def test_the_readme_has_the_table_that_these_tests_make() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import openai
 from pydantic import BaseModel
 
-from tests.clients.programs.serving import LARGE, PLACE, QUESTION, SOUND, Target, named, serve
+from tests.clients.programs.serving import LARGE, PLACE, QUESTION, SOUND, Capability, Target, named, serve
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 TOOL: Any = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": PLACE}}
@@ -23,26 +24,30 @@ class Weather(BaseModel):
 
 def client(target: Target) -> openai.OpenAI:
     http = openai.DefaultHttpxClient(event_hooks={"request": [target.note]})
+    if target.azure:
+        return openai.AzureOpenAI(
+            azure_endpoint=target.url,
+            api_key=target.key,
+            api_version="2025-04-01-preview",
+            max_retries=target.retries,
+            http_client=http,
+        )
     return openai.OpenAI(base_url=target.url + "/v1", api_key=target.key, max_retries=target.retries, http_client=http)
-
-
-def azure(target: Target) -> openai.OpenAI:
-    return openai.AzureOpenAI(azure_endpoint=target.url, api_key=target.key, api_version="2024-10-21", max_retries=0)
 
 
 def usage(told: Any) -> dict[str, int]:
     return {"input": told.prompt_tokens, "output": told.completion_tokens}
 
 
-def chat(target: Target, made: openai.OpenAI | None = None) -> Any:
-    answer = (made or client(target)).chat.completions.create(model=target.model, messages=MESSAGES)
+def chat(target: Target) -> Any:
+    answer = client(target).chat.completions.create(model=target.model, messages=MESSAGES)
     return {"text": answer.choices[0].message.content, **usage(answer.usage)}
 
 
-def stream(target: Target, made: openai.OpenAI | None = None) -> Any:
+def stream(target: Target) -> Any:
     options: Any = {"include_usage": True}
     chunks = list(
-        (made or client(target)).chat.completions.create(
+        client(target).chat.completions.create(
             model=target.model, messages=MESSAGES, stream=True, stream_options=options
         )
     )
@@ -182,31 +187,31 @@ def patient(target: Target) -> Any:
     return answer
 
 
-serve(
-    named(
-        chat,
-        stream,
-        quiet_stream,
-        tools,
-        stream_tools,
-        structured,
-        responses,
-        stream_responses,
-        responses_tools,
-        responses_structured,
-        embeddings,
-        images,
-        image_edits,
-        speech,
-        transcription,
-        transcription_as_text,
-        moderation,
-        models,
-        large,
-        patient,
-    )
-    | {
-        "azure chat": lambda target: chat(target, azure(target)),
-        "azure stream": lambda target: stream(target, azure(target)),
-    }
+def as_azure(capability: Capability) -> Capability:
+    """The same with Azure's addresses and its header."""
+    return lambda target: capability(replace(target, azure=True))
+
+
+PROGRAM = named(
+    chat,
+    stream,
+    quiet_stream,
+    tools,
+    stream_tools,
+    structured,
+    responses,
+    stream_responses,
+    responses_tools,
+    responses_structured,
+    embeddings,
+    images,
+    image_edits,
+    speech,
+    transcription,
+    transcription_as_text,
+    moderation,
+    models,
+    large,
+    patient,
 )
+serve(PROGRAM | {f"azure {name}": as_azure(capability) for name, capability in PROGRAM.items()})

@@ -39,6 +39,7 @@ class Target:
     key: str
     model: str
     retries: int = 0
+    azure: bool = False
     left_at: list[float] = field(default_factory=list)
 
     def note(self, *_: object) -> None:
