@@ -80,7 +80,7 @@ CLIENTS = (
             *("responses tools", "responses structured", "embeddings", "images", "image edits", "speech"),
             *("transcription", "transcription as text", "moderation", "errors", "retries"),
         ),
-        crosses=("chat", "stream", "tools", "stream tools"),
+        crosses=("chat", "stream", "tools", "stream tools", "structured"),
     ),
     Client(
         "OpenAI Python, Azure",
@@ -101,7 +101,7 @@ CLIENTS = (
             *("messages", "stream messages", "messages tools", "stream messages tools", "messages structured"),
             *("cache", "thinking", "stream thinking", "count tokens", "errors", "retries"),
         ),
-        crosses=("messages", "stream messages", "messages tools", "stream messages tools"),
+        crosses=("messages", "stream messages", "messages tools", "stream messages tools", "messages structured"),
     ),
     Client(
         "OpenAI Node",
@@ -122,7 +122,7 @@ CLIENTS = (
         "anthropic.mjs",
         (
             *("messages", "stream messages", "messages tools", "stream messages tools"),
-            *("thinking", "stream thinking", "count tokens", "errors"),
+            *("messages structured", "thinking", "stream thinking", "count tokens", "errors"),
         ),
         crosses=("messages", "stream messages", "messages tools", "stream messages tools"),
     ),
@@ -134,7 +134,7 @@ CLIENTS = (
         (
             *("chat", "stream", "tools", "structured", "responses", "stream responses", "responses tools"),
             *("responses structured", "messages", "stream messages", "messages tools", "embeddings", "images"),
-            *("thinking", "errors"),
+            *("messages structured", "thinking", "speech", "transcription", "errors"),
         ),
         crosses=("chat", "stream", "tools", "messages", "stream messages", "messages tools"),
     ),
@@ -145,7 +145,7 @@ CLIENTS = (
         "langchain_chat",
         (
             *("chat", "stream", "tools", "structured", "responses", "stream responses", "responses tools"),
-            *("embeddings",),
+            *("responses structured", "embeddings"),
         ),
         crosses=("chat", "stream", "tools"),
     ),
@@ -154,7 +154,7 @@ CLIENTS = (
         "langchain-anthropic",
         PYTHON,
         "langchain_chat",
-        ("messages", "stream messages", "messages tools", "thinking"),
+        ("messages", "stream messages", "messages tools", "messages structured", "thinking"),
         crosses=("messages", "stream messages", "messages tools"),
     ),
     Client(
@@ -171,7 +171,7 @@ CLIENTS = (
         "litellm_sdk",
         (
             *("chat", "stream", "tools", "structured", "responses", "messages", "stream messages", "messages tools"),
-            *("embeddings", "images", "errors"),
+            *("embeddings", "images", "speech", "transcription", "moderation", "errors"),
         ),
         crosses=("chat", "stream", "tools", "messages", "stream messages", "messages tools"),
     ),

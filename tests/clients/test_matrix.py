@@ -72,9 +72,8 @@ def test_the_client_sees_no_difference_when_the_model_is_the_other_vendors(
     case, caller = CASES[capability], person()
     answer = running(client).ask(capability, caller.url, caller.secret, of_the_other_vendor(case.model))
     assert answer.get("seen") == expected(case, answer.get("seen", case.seen)), answer
-    assert {call.route for call in provider.calls} == {
-        "messages" if case.model.startswith("gpt") else "chat/completions"
-    }
+    theirs = "chat/completions" if case.model.startswith("claude") else "messages"
+    assert {call.route for call in provider.calls} == {theirs}
 
 
 def test_the_readme_has_the_table_that_these_tests_make() -> None:

@@ -174,3 +174,11 @@ def test_the_providers_word_on_when_to_come_back_is_passed_on(
     assert (error["class"], error["status"]) == ("RateLimitError", 429), error
     assert error["retry_after"] == RETRY_AFTER
     assert len(provider.calls) == 1
+
+
+def test_vercels_sdk_asks_again_even_where_waiting_does_not_help(running: Start, person: Users) -> None:
+    """As the README says; it reads no x-should-retry."""
+    (vercel,) = [client for client in those_that_do("errors") if client.name == "Vercel AI SDK"]
+    caller = person(max_budget=0)
+    answer = running(vercel).ask("chat", caller.url, caller.secret, "gpt-4o-mini", retries=1)
+    assert answer["requests"] == 2, answer

@@ -1,11 +1,15 @@
 // Anthropic's own SDK for Node.
 
 import Anthropic from '@anthropic-ai/sdk';
+import { zodOutputFormat } from '@anthropic-ai/sdk/helpers/zod';
+import { z } from 'zod';
 import { LARGE, noting, PLACE, QUESTION, serve } from './serving.mjs';
 
 const messages = [{ role: 'user', content: QUESTION }];
 const tools = [{ name: 'weather', description: 'The weather.', input_schema: PLACE }];
 const thinking = { type: 'enabled', budget_tokens: 1024 };
+
+const Weather = z.object({ city: z.string(), degrees: z.number() });
 
 const client = (target) =>
   new Anthropic({ baseURL: target.url, apiKey: target.key, maxRetries: target.retries, fetch: noting(target) });
@@ -46,6 +50,11 @@ async function streamTools(target) {
   return { tool: call.name, given: call.input };
 }
 
+async function structured(target) {
+  const output_config = { format: zodOutputFormat(Weather) };
+  return (await client(target).messages.parse(asked(target, { output_config }))).parsed_output;
+}
+
 async function think(target) {
   return thoughts(await client(target).messages.create(asked(target, { thinking })));
 }
@@ -66,6 +75,7 @@ await serve({
   messages: whole,
   thinking: think,
   large,
+  'messages structured': structured,
   'stream messages': stream,
   'messages tools': callTools,
   'stream messages tools': streamTools,

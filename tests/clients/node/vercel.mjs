@@ -3,9 +3,19 @@
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { embedMany, generateImage, generateObject, generateText, stepCountIs, streamText, tool } from 'ai';
+import {
+  embedMany,
+  experimental_generateSpeech as generateSpeech,
+  experimental_transcribe as transcribe,
+  generateImage,
+  generateObject,
+  generateText,
+  stepCountIs,
+  streamText,
+  tool,
+} from 'ai';
 import { z } from 'zod';
-import { noting, QUESTION, serve } from './serving.mjs';
+import { noting, QUESTION, serve, SOUND } from './serving.mjs';
 
 const compatible = (target) =>
   createOpenAICompatible({
@@ -63,6 +73,16 @@ async function images(target) {
   return { images: answer.images.length };
 }
 
+async function speech(target) {
+  const answer = await generateSpeech({ model: openai(target).speech(target.model), text: 'Hello.' });
+  return { bytes: answer.audio.uint8Array.byteLength, type: answer.audio.mediaType };
+}
+
+async function transcription(target) {
+  const answer = await transcribe({ model: openai(target).transcription(target.model), audio: SOUND });
+  return { text: answer.text };
+}
+
 async function thinking(target) {
   const providerOptions = { anthropic: { thinking: { type: 'enabled', budgetTokens: 1024 } } };
   const answer = await generateText({ model: anthropic(target)(target.model), prompt: QUESTION, providerOptions });
@@ -78,7 +98,10 @@ await serve({
   messages: whole(anthropic),
   embeddings,
   images,
+  speech,
   thinking,
+  transcription,
+  'messages structured': structured(anthropic),
   'stream responses': stream(openai),
   'responses tools': tools(openai),
   'responses structured': structured(openai),

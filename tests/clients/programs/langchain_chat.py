@@ -99,6 +99,8 @@ serve(
         "messages": lambda target: whole(anthropic(target)),
         "stream messages": lambda target: stream(anthropic(target)),
         "messages tools": lambda target: tools(anthropic(target)),
+        "messages structured": lambda target: structured(anthropic(target)),
+        "responses structured": lambda target: structured(responses(target)),
         "thinking": thinking,
         "embeddings": embeddings,
     }

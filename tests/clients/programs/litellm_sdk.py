@@ -9,7 +9,7 @@ from typing import Any
 import litellm
 from pydantic import BaseModel
 
-from tests.clients.programs.serving import PLACE, QUESTION, Target, serve
+from tests.clients.programs.serving import PLACE, QUESTION, SOUND, Target, serve
 
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 TOOL = {"type": "function", "function": {"name": "weather", "description": "The weather.", "parameters": PLACE}}
@@ -75,6 +75,22 @@ def embeddings(target: Target) -> Any:
     return {"vectors": [one["embedding"] for one in answer.data], "input": answer.usage.prompt_tokens}
 
 
+def speech(target: Target) -> Any:
+    answer = litellm.speech(input="Hello.", voice="alloy", **openai(target))
+    return {"bytes": len(answer.content), "type": answer.response.headers["content-type"]}
+
+
+def transcription(target: Target) -> Any:
+    answer = litellm.transcription(file=("a.wav", SOUND, "audio/wav"), **openai(target))
+    return {"text": answer.text}
+
+
+def moderation(target: Target) -> Any:
+    where = {"api_base": target.url + "/v1", "api_key": target.key}
+    answer = litellm.moderation(input="Hello.", model=target.model, custom_llm_provider="openai", **where)
+    return {"flagged": answer.results[0].flagged}
+
+
 def images(target: Target) -> Any:
     answer = litellm.image_generation(prompt="A fjord.", n=2, **openai(target))
     return {"images": len(answer.data)}
@@ -92,5 +108,8 @@ serve(
         "responses": responses,
         "embeddings": embeddings,
         "images": images,
+        "speech": speech,
+        "transcription": transcription,
+        "moderation": moderation,
     }
 )
