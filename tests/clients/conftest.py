@@ -47,8 +47,15 @@ class Running:
         )
         return self
 
+    def hang_up(self) -> None:
+        """There is nothing more to do; it ends by itself."""
+        assert self._process.stdin
+        self._process.stdin.close()
+
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()
+        self._process.wait(10)
+        assert self._process.stdout
+        self._process.stdout.close()
         self._errors.close()
 
     def ask(self, do: str, url: str, key: str, model: str, retries: int = 0) -> dict[str, Any]:
@@ -82,6 +89,9 @@ def running() -> Iterator[Callable[[Client], Running]]:
             return by_program[client.program]
 
         yield start
+        # All at once, because each takes its moment.
+        for one in by_program.values():
+            one.hang_up()
 
 
 def config_for(provider: ScriptedProvider) -> dict[str, Any]:
@@ -104,6 +114,8 @@ def config_for(provider: ScriptedProvider) -> dict[str, Any]:
             *models("az-*", "azure", provider.url, AZURE_KEY),
         ],
         "general_settings": {"budget_wait": 0.2, "max_request_size_mb": 2},
+        # These tests are about what a client makes of one attempt.
+        "router_settings": {"num_retries": 0, "disable_cooldowns": True},
     }
 
 

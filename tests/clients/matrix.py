@@ -123,6 +123,7 @@ CLIENTS = (
         (
             *("messages", "stream messages", "messages tools", "stream messages tools"),
             *("messages structured", "thinking", "stream thinking", "count tokens", "errors"),
+            "retries",
         ),
         crosses=("messages", "stream messages", "messages tools", "stream messages tools"),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,22 @@ def test_the_client_and_the_provider_see_no_difference_and_every_call_is_booked(
     assert [body(call) for call in provider.calls] == bodies
     until(lambda: len(caller.get("/spend/logs").json()) >= case.calls)
     assert [row["status"] for row in caller.get("/spend/logs").json()] == ["success"] * case.calls
+
+
+def test_usage_is_asked_for_and_hidden_from_a_client_that_did_not_ask(
+    running: Start, provider: ScriptedProvider, person: Callable[..., Person]
+) -> None:
+    (sdk, caller) = (running(CLIENTS[0]), person())
+    sdk.ask("quiet stream", provider.url, OPENAI_KEY, "gpt-4o-mini")
+    answer = sdk.ask("quiet stream", caller.url, caller.secret, "gpt-4o-mini")
+    assert answer["seen"] == {"choices": True, "usage": False}
+    plain, asking = (json.loads(call.raw) for call in provider.calls)
+    assert asking == plain | {"stream_options": {"include_usage": True}}
+
+
+def test_a_client_lists_the_models_that_its_key_may_use(running: Start, person: Callable[..., Person]) -> None:
+    caller = person(models=["sonnet"])
+    assert running(CLIENTS[0]).ask("models", caller.url, caller.secret, "")["seen"] == ["sonnet"]
 
 
 @pytest.mark.parametrize(

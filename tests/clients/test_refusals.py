@@ -164,6 +164,18 @@ def test_a_client_comes_back_when_it_was_told_to_and_is_answered(
     assert [gap >= wait for gap in answer["gaps"]] == [True]
 
 
+@with_errors(only=("OpenAI Python", "OpenAI Node", "Anthropic Python", "Anthropic Node"))
+def test_a_stream_that_breaks_off_is_an_error_to_the_client(
+    client: Client, running: Start, provider: ScriptedProvider, person: Users
+) -> None:
+    caller = person()
+    do, vendor = ("stream messages", "claude") if speaks_as_anthropic(client) else ("stream", "gpt")
+    answer = running(client).ask(do, caller.url, caller.secret, f"failing-{vendor}-cut-after-4")
+    assert answer["error"]["class"].startswith("API"), answer
+    assert answer["error"]["code"] == "provider_failed"
+    assert len(provider.calls) == 1
+
+
 @with_retries
 def test_the_providers_word_on_when_to_come_back_is_passed_on(
     client: Client, running: Start, provider: ScriptedProvider, person: Users

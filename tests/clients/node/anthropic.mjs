@@ -71,10 +71,20 @@ async function large(target) {
   return await client(target).messages.create(asked(target, { messages: [{ role: 'user', content: LARGE }] }));
 }
 
+/** A message beside another one that runs with the same key. */
+async function patient(target) {
+  const busy = client({ ...target, leftAt: [] }).messages.stream(asked(target));
+  await busy.emitted('text');
+  const answer = await whole(target);
+  await busy.done();
+  return answer;
+}
+
 await serve({
   messages: whole,
   thinking: think,
   large,
+  patient,
   'messages structured': structured,
   'stream messages': stream,
   'messages tools': callTools,

@@ -167,7 +167,7 @@ def moderation(target: Target) -> Any:
 
 
 def models(target: Target) -> Any:
-    return {"there": target.model in {model.id for model in client(target).models.list()}}
+    return [model.id for model in client(target).models.list()]
 
 
 def large(target: Target) -> Any:
