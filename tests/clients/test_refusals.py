@@ -11,7 +11,8 @@ import pytest
 from tests.clients.conftest import ANTHROPIC_KEY, OPENAI_KEY, Running
 from tests.clients.matrix import Client, those_that_do
 from tests.journeys.conftest import Person
-from tests.scripted_provider import RETRY_AFTER, ScriptedProvider
+from tests.scripted_http import RETRY_AFTER
+from tests.scripted_provider import ScriptedProvider
 from tests.services.valkey import Valkey
 
 Start = Callable[[Client], Running]
