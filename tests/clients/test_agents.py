@@ -7,6 +7,7 @@ of JSON. @LARGE@ stands for what makes them large in real life: the output of a 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,19 @@ def test_claude_codes_cached_prompts_are_booked_as_such(provider: ScriptedProvid
     until(lambda: caller.get("/spend/logs").json() != [])
     (row,) = caller.get("/spend/logs").json()
     assert (row["prompt_tokens"], row["completion_tokens"], row["stream"]) == (100, 20, True)
+
+
+def test_claude_code_is_answered_by_openais_models_too(provider: ScriptedProvider, person: Users) -> None:
+    caller = person()
+    path, headers, body = recorded("claude_code_messages")
+    body = body.replace(b'"model":"sonnet"', b'"model":"gpt-4o-mini"')
+    answer = sent(caller, path, headers | {"x-api-key": caller.secret}, body)
+    events = re.findall("^event: (.+)$", answer.text, flags=re.MULTILINE)
+    assert (events[0], events[-1]) == ("message_start", "message_stop")
+    (call,) = provider.calls
+    assert call.route == "chat/completions"
+    roles = [message["role"] for message in call.body["messages"]]
+    assert roles == ["system", "user", "assistant", "tool"]
 
 
 @pytest.mark.parametrize("asks", [True, False], ids=["with usage", "without usage"])
