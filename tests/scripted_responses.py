@@ -128,6 +128,40 @@ class Answer:
         }
 
 
+class Compaction:
+    """What stands for a long conversation, after "Compact a response"."""
+
+    type = "application/json"
+    streams = False
+
+    def __init__(self, _: Call, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+
+    def whole(self) -> dict[str, Any]:
+        kept = {"id": f"cmp_{uuid.uuid4().hex}", "type": "compaction", "encrypted_content": "gAAAAABo"}
+        about = {"id": f"resp_{uuid.uuid4().hex}", "object": "response.compaction", "created_at": int(time.time())}
+        return about | {"output": [kept], "usage": usage_of(self._behaviour)}
+
+    def events(self) -> Iterator[bytes]:
+        return iter(())
+
+
+class InputTokens:
+    """How long a conversation is, after "Get input token counts"."""
+
+    type = "application/json"
+    streams = False
+
+    def __init__(self, _: Call, behaviour: Behaviour) -> None:
+        self._usage = behaviour.usage or {}
+
+    def whole(self) -> dict[str, Any]:
+        return {"object": "response.input_tokens", "input_tokens": self._usage.get("prompt_tokens", 0)}
+
+    def events(self) -> Iterator[bytes]:
+        return iter(())
+
+
 def usage_of(behaviour: Behaviour) -> dict[str, Any] | None:
     """The route's own names for the usage of a chat."""
     usage = behaviour.usage

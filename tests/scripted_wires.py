@@ -38,6 +38,8 @@ WIRES = {
     "completions": OPENAI,
     "embeddings": OPENAI,
     "responses": Wire(scripted_responses.Answer, error_event=scripted_responses.error_event),
+    "responses/compact": Wire(scripted_responses.Compaction),
+    "responses/input_tokens": Wire(scripted_responses.InputTokens),
     "messages": MESSAGES,
     "messages/count_tokens": MESSAGES,
     "images/generations": Wire(scripted_media.Images),

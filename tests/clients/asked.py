@@ -38,6 +38,8 @@ CASES = {
     "stream responses": Case("gpt-4o-mini", TOLD | {"pieces": WORDS}),
     "responses tools": Case("gpt-4o-tool-same-id", CALLED | {"text": TEXT}, calls=2),
     "responses structured": Case("gpt-4o-structured", WEATHER),
+    "compact": Case("gpt-4o-mini", {"kept": "compaction", "input": 10, "output": 20}),
+    "response tokens": Case("gpt-4o-mini", {"input": 10}),
     "embeddings": Case("text-embedding-3-small", {"vectors": [[0.25, -0.5, 0.75]] * 2, "input": 10}),
     "images": Case("gpt-image-1", {"images": 2, "input": 10, "output": 20}),
     "image edits": Case("gpt-image-1", {"images": 1, "output": 20}),

@@ -40,6 +40,8 @@ METERED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "completions": ("gpt-4o-mini", {"prompt": "hi"}, {}),
     "embeddings": ("text-embedding-3-small", {"input": "hi"}, {}),
     "responses": ("gpt-4o-mini", {"input": "hi"}, {}),
+    "responses/compact": ("gpt-4o-mini", {"input": "hi"}, {}),
+    "responses/input_tokens": ("gpt-4o-mini", {"input": "hi"}, {}),
     "messages": ("claude-sonnet-4-5", {"messages": HELLO, "max_tokens": 9}, {}),
     "messages/count_tokens": ("claude-sonnet-4-5", {"messages": HELLO}, {}),
     "images/generations": ("gpt-image-1", {"prompt": "A fjord."}, {}),

@@ -125,6 +125,16 @@ def responses_structured(target: Target) -> Any:
     return answer.output_parsed.model_dump()
 
 
+def compact(target: Target) -> Any:
+    answer = client(target).responses.compact(model=target.model, input=QUESTION)
+    (item,) = answer.output
+    return {"kept": item.type, "input": answer.usage.input_tokens, "output": answer.usage.output_tokens}
+
+
+def response_tokens(target: Target) -> Any:
+    return {"input": client(target).responses.input_tokens.count(model=target.model, input=QUESTION).input_tokens}
+
+
 def embeddings(target: Target) -> Any:
     answer = client(target).embeddings.create(model=target.model, input=["a", "b"], encoding_format="float")
     return {"vectors": [one.embedding for one in answer.data], "input": answer.usage.prompt_tokens}
@@ -203,6 +213,8 @@ PROGRAM = named(
     stream_responses,
     responses_tools,
     responses_structured,
+    compact,
+    response_tokens,
     embeddings,
     images,
     image_edits,
