@@ -155,14 +155,15 @@ def test_what_waiting_does_not_help_is_asked_once(
 def test_a_client_comes_back_when_it_was_told_to_and_is_answered(
     client: Client, limits: dict[str, Any], code: str, wait: int, running: Start, person: Users
 ) -> None:
-    # Ten pieces of text, a tenth of a second each: it runs when the second one comes, and not when that comes back.
-    model = ("claude" if speaks_as_anthropic(client) else "gpt") + "-chunks-10-gap-0.05-tokens-1-2"
+    # A call of a second, which runs when the other one comes; that comes back until it has ended.
+    model = ("claude" if speaks_as_anthropic(client) else "gpt") + "-chunks-10-gap-0.1-tokens-1-2"
     impatient, patient = person(**limits), person(**limits)
     refused = running(client).ask("patient", impatient.url, impatient.secret, model)
     assert (refused["error"]["class"], refused["error"]["code"]) == ("RateLimitError", code), refused
-    answer = running(client).ask("patient", patient.url, patient.secret, model, retries=1)
+    answer = running(client).ask("patient", patient.url, patient.secret, model, retries=5)
     assert "seen" in answer, answer
-    assert [gap >= wait for gap in answer["gaps"]] == [True]
+    assert answer["gaps"]
+    assert min(answer["gaps"]) >= wait
 
 
 @with_errors(only=("OpenAI Python", "OpenAI Node", "Anthropic Python", "Anthropic Node"))
