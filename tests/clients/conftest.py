@@ -47,14 +47,13 @@ class Running:
         )
         return self
 
-    def hang_up(self) -> None:
-        """There is nothing more to do; it ends by itself."""
-        assert self._process.stdin
-        self._process.stdin.close()
-
     def __exit__(self, *_: object) -> None:
-        self._process.wait(10)
+        # Node runs below Python, and ends when there is nothing more to read; what is killed leaves nothing behind.
+        assert self._process.stdin
         assert self._process.stdout
+        self._process.stdin.close()
+        self._process.kill()
+        self._process.wait()
         self._process.stdout.close()
         self._errors.close()
 
@@ -89,9 +88,6 @@ def running() -> Iterator[Callable[[Client], Running]]:
             return by_program[client.program]
 
         yield start
-        # All at once, because each takes its moment.
-        for one in by_program.values():
-            one.hang_up()
 
 
 def config_for(provider: ScriptedProvider) -> dict[str, Any]:
