@@ -6,7 +6,8 @@ import pytest
 
 from tests.journeys.conftest import Person
 from tests.journeys.routing.models import asked, error, last_event, rows, streamed
-from tests.scripted_provider import RETRY_AFTER, ScriptedProvider
+from tests.scripted_http import RETRY_AFTER
+from tests.scripted_provider import ScriptedProvider
 
 
 def test_a_call_that_fails_once_is_answered_by_its_retry(
