@@ -7,11 +7,14 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 TEXT = "Hello from the scripted provider."
+# What the model calls the tool "weather" with, and what it says when it is to say it by a schema.
+TOOL_INPUT = {"city": "Oslo"}
+STRUCTURED = '{"city": "Oslo", "degrees": 7}'
 # What a stream holds besides events: a comment, lines that are no fields, JSON that is none, JSON that is no object.
 GARBAGE = b': keep-alive\n\n<html>?\xff\xfe\n\ndata: {"choices": [{"del\n\ndata: [1, 2]\n\ndata: {"choices": 7}\n\n'
 AZURE_DENIED = (
@@ -22,8 +25,9 @@ AZURE_DENIED = (
 
 @dataclass
 class Call:
-    """One call as it came in, headers' names in lower case.
+    """One call as it came in, headers' names in lower case, and what was answered.
 
+    `body` of a form has its text fields. `status` and `sent` are what went out, the body without its chunks' frames.
     `left`: its client closed before the answer's end. `ended_at`: just before its last bytes went out.
     """
 
@@ -39,10 +43,12 @@ class Call:
     left: bool = False
     left_at: float | None = None
     ended_at: float | None = None
+    status: int = 0
+    sent: bytearray = field(default_factory=bytearray)
 
     @property
     def streams(self) -> bool:
-        return self.body.get("stream") is True
+        return self.body.get("stream") in (True, "true")
 
     @property
     def usage_asked(self) -> bool:
@@ -76,6 +82,8 @@ class Behaviour:
     drop: bool = False
     same_id: bool = False
     tool: bool = False
+    written: tuple[int, int] = (0, 0)
+    searches: int = 0
 
 
 def behaviour_of(model: str, seen_before: int = 0) -> Behaviour:
@@ -97,7 +105,11 @@ def behaviour_of(model: str, seen_before: int = 0) -> Behaviour:
     behaviour.drop = "drop" in model
     behaviour.same_id = "same-id" in model
     behaviour.tool = "tool" in model
+    behaviour.written = (_count(model, "written") or 0, _count(model, "hourly") or 0)
+    behaviour.searches = _count(model, "searches") or 0
     behaviour.usage = usage_of(model)
+    if "structured" in model:
+        behaviour.text = STRUCTURED
     if "not-json" in model:
         behaviour.body = "this is not JSON"
     return behaviour
@@ -146,8 +158,16 @@ def error_of(status: int) -> dict[str, Any]:
     return openai_error("The request was refused.", "invalid_request_error")
 
 
+def words(behaviour: Behaviour) -> Iterator[str]:
+    """The text as a stream's events tell it."""
+    found = re.findall(r"\S+\s*", behaviour.text)
+    return itertools.cycle(found) if behaviour.endless else iter(found)
+
+
 class Answer:
-    """What one call is answered with, whole or as a stream."""
+    """What one call is answered with in the format of chats, whole or as a stream."""
+
+    type = "application/json"
 
     def __init__(self, call: Call, behaviour: Behaviour) -> None:
         self._call = call
@@ -157,6 +177,8 @@ class Answer:
         prefix = "chatcmpl" if self._chat else "cmpl"
         self._id = f"{prefix}-{'same' if behaviour.same_id else uuid.uuid4().hex}"
         self._choices = range(int(call.body.get("n") or 1))
+        self._tool = _tool_to_call(call.body, behaviour)
+        self.streams = call.streams and call.route != "embeddings"
 
     def whole(self) -> dict[str, Any]:
         if self._call.route == "embeddings":
@@ -187,31 +209,32 @@ class Answer:
                 yield {"index": index, **delta, "logprobs": None, "finish_reason": finish_reason}
 
     def _deltas(self) -> Iterator[tuple[dict[str, Any], str | None]]:
-        words: Iterable[str] = re.findall(r"\S+\s*", self._behaviour.text)
-        if self._behaviour.endless:
-            words = itertools.cycle(words)
         if not self._chat:
-            yield from (({"text": word}, None) for word in words)
+            yield from (({"text": word}, None) for word in words(self._behaviour))
             yield {"text": ""}, "stop"
             return
         yield {"delta": {"role": "assistant", "content": "", "refusal": None}}, None
-        if self._behaviour.tool:
-            for call in _tool_call_deltas():
+        if self._tool:
+            for call in _tool_call_deltas(self._tool, self._arguments):
                 yield {"delta": {"tool_calls": [call]}}, None
         else:
-            yield from (({"delta": {"content": word}}, None) for word in words)
-        yield {"delta": {}}, "tool_calls" if self._behaviour.tool else "stop"
+            yield from (({"delta": {"content": word}}, None) for word in words(self._behaviour))
+        yield {"delta": {}}, "tool_calls" if self._tool else "stop"
 
     def _whole_choice(self, index: int) -> dict[str, Any]:
-        finish_reason = "tool_calls" if self._behaviour.tool else "stop"
+        finish_reason = "tool_calls" if self._tool else "stop"
         if not self._chat:
             return {"index": index, "text": self._behaviour.text, "logprobs": None, "finish_reason": finish_reason}
         message: dict[str, Any] = {"role": "assistant", "content": self._behaviour.text, "refusal": None}
-        if self._behaviour.tool:
-            function = {"name": "weather", "arguments": '{"city":"Oslo"}'}
+        if self._tool:
+            function = {"name": self._tool, "arguments": self._arguments}
             calls = [{"id": "call_1", "type": "function", "function": function}]
             message |= {"content": None, "tool_calls": calls}
         return {"index": index, "message": message, "logprobs": None, "finish_reason": finish_reason}
+
+    @property
+    def _arguments(self) -> str:
+        return STRUCTURED if self._behaviour.text == STRUCTURED else '{"city":"Oslo"}'
 
     def _chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> dict[str, Any]:
         chunk = self._envelope("chat.completion.chunk" if self._chat else "text_completion", choices)
@@ -240,12 +263,23 @@ class Answer:
         return answer
 
 
-def _tool_call_deltas() -> list[dict[str, Any]]:
-    opening = {"name": "weather", "arguments": ""}
+def _tool_to_call(body: dict[str, Any], behaviour: Behaviour) -> str | None:
+    """The tool that the caller insists on, or `weather`; none for those who have just told what it found."""
+    choice, messages = body.get("tool_choice"), body.get("messages")
+    if choice == "required":
+        return str(body["tools"][0]["function"]["name"])
+    if isinstance(choice, dict):
+        return str(choice["function"]["name"])
+    heard = isinstance(messages, list) and any(message.get("role") == "tool" for message in messages[-1:])
+    return "weather" if behaviour.tool and not heard else None
+
+
+def _tool_call_deltas(name: str, arguments: str) -> list[dict[str, Any]]:
+    opening = {"name": name, "arguments": ""}
     return [
         {"index": 0, "id": "call_1", "type": "function", "function": opening},
-        {"index": 0, "function": {"arguments": '{"city":'}},
-        {"index": 0, "function": {"arguments": '"Oslo"}'}},
+        {"index": 0, "function": {"arguments": arguments[:8]}},
+        {"index": 0, "function": {"arguments": arguments[8:]}},
     ]
 
 

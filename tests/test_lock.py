@@ -1,7 +1,8 @@
-"""The lock files are in step with pyproject.toml and with each other. Needs no network."""
+"""The lock files are in step with what asks for them and with each other. Needs no network."""
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -15,6 +16,8 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 # A pin, its hashes, and the comment that says who asked for it.
 ENTRY = re.compile(r"^([\w.-]+)==(\S+)((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n((?:    #.*\n)*)", re.MULTILINE)
 DIRECT = "tollgate (pyproject.toml)"
+CLIENTS, CLIENTS_WANTED = "tests/clients/requirements.txt", "tests/clients/requirements.in"
+NODE = REPOSITORY / "tests" / "clients" / "node"
 
 
 def lock(name: str) -> str:
@@ -25,8 +28,8 @@ def pins(name: str) -> dict[str, str]:
     return {canonicalize_name(entry[1]): entry[2] for entry in ENTRY.finditer(lock(name))}
 
 
-def asked_for(name: str) -> set[str]:
-    return {canonicalize_name(entry[1]) for entry in ENTRY.finditer(lock(name)) if DIRECT in entry[4]}
+def asked_for(name: str, by: str = DIRECT) -> set[str]:
+    return {canonicalize_name(entry[1]) for entry in ENTRY.finditer(lock(name)) if by in entry[4]}
 
 
 def wanted(extras: list[str]) -> list[Requirement]:
@@ -42,7 +45,7 @@ def test_each_dependency_is_pinned_within_its_range_and_nothing_else_is_asked_fo
     assert asked_for(name) == {canonicalize_name(requirement.name) for requirement in wanted(extras)}
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", CLIENTS])
 def test_a_lock_file_holds_pins_with_hashes_and_nothing_else(name: str) -> None:
     rest = [line for line in ENTRY.sub("", lock(name)).splitlines() if line and not line.startswith("#")]
     assert rest == []
@@ -50,3 +53,17 @@ def test_a_lock_file_holds_pins_with_hashes_and_nothing_else(name: str) -> None:
 
 def test_what_runs_is_what_was_tested() -> None:
     assert pins("requirements.txt").items() <= pins("requirements-dev.txt").items()
+
+
+def test_each_client_of_the_tests_is_pinned_and_nothing_else_is_asked_for() -> None:
+    wanted = {canonicalize_name(name) for name in (REPOSITORY / CLIENTS_WANTED).read_text().split()}
+    assert asked_for(CLIENTS, f"-r {CLIENTS_WANTED}") == wanted
+
+
+def test_each_client_for_node_is_pinned_with_its_hash_and_without_a_host() -> None:
+    locked = json.loads((NODE / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
+    assert locked.pop("")["dependencies"] == wanted
+    assert {f"node_modules/{name}" for name in wanted} <= set(locked)
+    assert [name for name, told in locked.items() if not told["integrity"].startswith("sha512-")] == []
+    assert [name for name, told in locked.items() if "resolved" in told] == []

@@ -193,7 +193,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return cast("Decorator", flask_smorest.Blueprint.doc(**options))
 
     def errors(self, *statuses: int, schema: Answer = None) -> Decorator:
-        """Documents the statuses of the errors that the view can raise; `schema` is their shape, if not the usual one."""
+        """Documents the statuses of the errors that the view can raise; `schema` is an unusual shape of them."""
 
         def decorate(view: View) -> View:
             for status in statuses:

@@ -9,7 +9,8 @@ from tests.chaos.counters import leftovers
 from tests.journeys.conftest import Person
 from tests.journeys.routing.models import asked, error, last_event, rows, streamed
 from tests.journeys.waiting import until
-from tests.scripted_provider import RETRY_AFTER, ScriptedProvider
+from tests.scripted_http import RETRY_AFTER
+from tests.scripted_provider import ScriptedProvider
 from tests.services.stack import Stack
 
 
