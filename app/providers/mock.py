@@ -42,7 +42,8 @@ class Mock:
             return ANSWERS[sent.route](target, sent)
         if sent.route == "embeddings":
             return 200, JSON_HEADERS, [orjson.dumps(_embeddings(target.model, sent.body))]
-        reply = _Reply(target, {**sent.body, **sent.changes}, chat=sent.route == "chat/completions")
+        # Anthropic's clients get their answer by translation, as from every model that chats in OpenAI's format.
+        reply = _Reply(target, {**sent.body, **sent.changes}, chat=sent.route != "completions")
         if sent.stream:
             return 200, STREAM_HEADERS, reply.events()
         return 200, JSON_HEADERS, [orjson.dumps(reply.whole())]

@@ -39,6 +39,21 @@ def test_a_chat_answer_is_openais() -> None:
     assert answer.choices[0].message.content == "Twelve chars"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropics_clients_are_answered_in_their_format(stream: bool) -> None:  # noqa: FBT001 - as pytest gives it
+    request = sent("messages", HELLO | {"max_tokens": 10, "stream": stream})
+    _, _, pieces = Mock().answer(TARGET, request)
+    messages = Mock().formats["messages"]
+    if stream:
+        told: Any = messages.reader(request)
+        body = b"".join(piece for given in pieces for piece in told.feed(given)) + told.rest()
+    else:
+        told = messages.whole(request, 200, b"".join(pieces))
+        body = told.body
+    assert told.counts == counts("chat/completions", HELLO)
+    assert b'"text"' in body
+
+
 def test_a_completion_is_openais() -> None:
     answer = Completion.model_validate_json(answered("completions", {"prompt": "hello"}), strict=True)
     assert answer.choices[0].text == "Twelve chars"
