@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
 from app.providers.base import Counts
+from app.providers.events import EventReader, data_of
 
 DONE = b"[DONE]"
 UsageReader = Callable[[object], Counts | None]
@@ -17,7 +17,6 @@ UsageReader = Callable[[object], Counts | None]
 CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 # "on_demand" is Groq's word.
 STANDARD_TIERS = ("", "auto", "default", "standard", "on_demand")
-END_OF_EVENT = re.compile(rb"\n\r?\n")
 
 
 def parsed(document: bytes) -> dict[str, Any]:
@@ -80,55 +79,20 @@ def tier_of(answer: dict[str, Any]) -> str | None:
     return tier if isinstance(tier, str) and tier not in STANDARD_TIERS else None
 
 
-class StreamReader:
-    """Server-sent events of chat/completions and completions, passed on byte for byte.
+class StreamReader(EventReader):
+    """Server-sent events of chat/completions and completions. Nothing that a provider sends makes it raise."""
 
-    See `base.StreamReader`. Nothing that a provider sends makes it raise.
-    """
-
-    __slots__ = ("_pending", "_read_usage", "_usage_asked", "counts", "finished", "text_bytes", "tier")
+    __slots__ = ("_read_usage", "_usage_asked")
 
     def __init__(self, *, usage_asked: bool, read_usage: UsageReader = usage_counts) -> None:
         """Usage events are passed on only where the client asked for them. `read_usage` knows the vendor's usage."""
-        self.counts: Counts | None = None
-        self.tier: str | None = None
+        super().__init__()
         self._read_usage = read_usage
-        self.finished = False
-        self.text_bytes = 0
         self._usage_asked = usage_asked
-        self._pending = bytearray()
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """One piece for all events that this read completes, and one for the stream's end."""
-        if self.finished:
-            return []
-        pending = self._pending
-        # The two bytes before the new ones may begin the line ends that end an event.
-        search_from = max(0, len(pending) - 2)
-        pending += data
-        shown: list[bytes] = []
-        event_start = 0
-        while end := END_OF_EVENT.search(pending, search_from):
-            event = bytes(pending[event_start : end.end()])
-            event_start = search_from = end.end()
-            if self._passes(event):
-                shown.append(event)
-            if self.finished:
-                pending.clear()
-                *before, last = shown
-                return [b"".join(before), last] if before else [last]
-        del pending[:event_start]
-        return [b"".join(shown)] if shown else []
-
-    def rest(self) -> bytes:
-        """The bytes of an event that lacks its end; read as an event, and hidden where that would be."""
-        event = bytes(self._pending)
-        self._pending.clear()
-        return event if self._passes(event + b"\n\n") else b""
-
-    def _passes(self, event: bytes) -> bool:
-        """Takes note of an event; says whether the client is to see it."""
-        data = _data_of(event)
+    def passes(self, event: bytes) -> bool:
+        """See `EventReader`."""
+        data = data_of(event)
         if not data:
             return True
         if data == DONE:
@@ -146,14 +110,6 @@ class StreamReader:
     def _note(self, answer: dict[str, Any]) -> None:
         """Takes note of what an event says beside its usage. Some vendors say more: a subclass knows them."""
         self.text_bytes += output_bytes(answer)
-
-
-def _data_of(event: bytes) -> bytes:
-    """What the event's `data:` lines hold; empty for comments."""
-    if event.startswith(b"data:") and event.count(b"\n") == 2:  # noqa: PLR2004 - the usual event: one line and its end
-        return event[5:].strip()
-    lines = [line[5:].strip() for line in event.splitlines() if line.startswith(b"data:")]
-    return b"\n".join(lines)
 
 
 def _message_bytes(message: dict[str, Any]) -> int:
