@@ -72,18 +72,21 @@ class Connection:
     def _reach(self, by: float) -> None:
         """Tries one address of the host after the other; none may use up the time of those behind it."""
         found = socket.getaddrinfo(self.address.host, self.address.port, type=socket.SOCK_STREAM)
+        problem = OSError("The name has no address.")
         for tried, (family, kind, protocol, _, where) in enumerate(found):
             self.sock = socket.socket(family, kind, protocol)
             try:
                 self._wait_until(time.monotonic() + (by - time.monotonic()) / (len(found) - tried))
                 self.sock.connect(where)
                 self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            except OSError:
+            except OSError as error:
                 self.close()
-                if tried == len(found) - 1 or self.aborted:
-                    raise
+                problem = error
             else:
                 return
+            if self.aborted:
+                break
+        raise problem
 
     def _shake_hands(self, context: ssl.SSLContext, by: float) -> None:
         """The certificate and the name in it are checked by what `context` says."""

@@ -8,6 +8,7 @@ besides: other transfer codings than chunked, and heads and trailers that do not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -42,6 +43,11 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return self._values[name.lower().encode("latin-1")].decode("latin-1")
+
+    def get(self, name: str, default: Any = None) -> Any:  # type: ignore[override] # as Mapping's, and 1 µs less
+        """The value, or `default`."""
+        value = self._values.get(name.lower().encode("latin-1"))
+        return default if value is None else value.decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
         return (name.decode("latin-1") for name in self._values)

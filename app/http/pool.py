@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import certifi
 
 from app.errors import ProviderFailed, ProviderTimedOut
-from app.http.answer import BROKE_BEFORE, SILENT_BEFORE, TOO_LONG, Answer, Waits
+from app.http.answer import BROKE_BEFORE, SILENT_BEFORE, TOO_LONG, Answer, Keep, Waits
 from app.http.connection import Connection, Holder, NothingSent
 from app.http.request import Address, pieces, target_of
 
@@ -47,37 +47,39 @@ class Pool:
         Raises ProviderFailed, ProviderTimedOut.
         """
         target = target_of(url)
-        first, rest = pieces(target, headers, body)
+        request = pieces(target, headers, body)
         now = time.monotonic()
-        begin_by, connect_by = (
-            min(now + waits.first, waits.until),
-            min(now + min(waits.connect, waits.first), waits.until),
-        )
-        connection = self._kept(target.address)
-        kept = connection is not None
-        if connection is None:
-            connection = self._new(target.address, connect_by, holder)
-        holder.connection = connection
-        while True:
-            whole = True
+        begin_by = min(now + waits.first, waits.until)
+        holder.connection = connection = self._kept(target.address)
+        if connection is not None:
             try:
-                connection.send(first, rest, begin_by)
+                return self._asked(connection, request, begin_by, waits, holder)
             except NothingSent as error:
-                connection.close()
-                if not kept or connection.aborted:
+                if connection.aborted:
                     raise ProviderFailed(BROKE_BEFORE) from error
-                connection, kept = self._new(target.address, connect_by, holder), False
-                continue
-            except TimeoutError as error:
-                connection.close()
-                raise ProviderTimedOut(TOO_LONG if time.monotonic() >= waits.until else SILENT_BEFORE) from error
-            except OSError:
-                # Who has heard enough may answer all the same ("413 Content Too Large") before the rest has left.
-                whole = False
-            except BaseException:
-                connection.close()
-                raise
-            return Answer(holder, connection, self._keep if whole else None, begin_by, waits)
+        connection = self._new(target.address, min(now + waits.connect, begin_by), waits, holder)
+        try:
+            return self._asked(connection, request, begin_by, waits, holder)
+        except NothingSent as error:
+            raise ProviderFailed(BROKE_BEFORE) from error
+
+    def _asked(
+        self, connection: Connection, request: tuple[bytes, bytes], begin_by: float, waits: Waits, holder: Holder
+    ) -> Answer:
+        """The answer over this connection, which is closed where there is none. Raises NothingSent besides."""
+        keep: Keep | None = self._keep
+        try:
+            connection.send(*request, begin_by)
+        except TimeoutError as error:
+            connection.close()
+            raise ProviderTimedOut(TOO_LONG if time.monotonic() >= waits.until else SILENT_BEFORE) from error
+        except OSError:
+            # Who has heard enough may answer all the same ("413 Content Too Large") before the rest has left.
+            keep = None
+        except BaseException:
+            connection.close()
+            raise
+        return Answer(holder, connection, keep, begin_by, waits)
 
     def close(self) -> None:
         """Closes what lies ready."""
@@ -99,14 +101,19 @@ class Pool:
             connection.close()
         return None
 
-    def _new(self, address: Address, by: float, holder: Holder) -> Connection:
+    def _new(self, address: Address, by: float, waits: Waits, holder: Holder) -> Connection:
         connection = holder.connection = Connection(address)
         try:
             connection.connect(self._context, by)
         except ssl.SSLCertVerificationError as error:
             raise ProviderFailed(UNTRUSTED) from error
         except OSError as error:
+            if time.monotonic() >= waits.until:
+                raise ProviderTimedOut(TOO_LONG) from error
             raise ProviderFailed(UNREACHABLE) from error
+        except BaseException:
+            connection.abort()
+            raise
         return connection
 
     def _keep(self, connection: Connection, headers: Mapping[str, str]) -> None:

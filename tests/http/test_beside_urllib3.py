@@ -1,4 +1,4 @@
-"""The client that ours replaced, before the same server: what it understood ours understands, what it refused ours does.
+"""The client that ours replaced, before the same server: ours reads what it read and refuses what it refused.
 
 Where ours is stricter it says so: these are answers that two readers may understand in two ways (RFC 9112, "Message
 Body Length"), and on a kept connection that is how one call gets another's answer.

@@ -1,4 +1,4 @@
-"""Connections are kept and used again, and never when that could bring one call another's answer or a second request."""
+"""Connections are used again, but never so that a call could get another's answer, or a request be sent twice."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ def test_an_answer_that_comes_unasked_is_nobodys(fetch: Fetch, pool: Pool) -> No
 
 
 def is_readable(sock: socket.socket | None) -> bool:
+    assert sock is not None
     return bool(select.select([sock], [], [], 0)[0])
 
 

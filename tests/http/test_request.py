@@ -64,8 +64,20 @@ def test_a_url_says_whom_to_connect_to(url: str, address: Address, host: str, pa
 
 @pytest.mark.parametrize(
     "url",
-    ["", "a.example/x", "ftp://a.example/x", "file:///etc/passwd", "http://", "http://a.example:x/", "http://a b/"]
-    + ["http://a.example:99999/", "http://[::1/", "http://a\\b/", "http://a\x00b/", "http://" + "a" * 70 + "\u00fc/"],
+    [
+        "",
+        "a.example/x",
+        "ftp://a.example/x",
+        "file:///etc/passwd",
+        "http://",
+        "http://a b/",
+        "http://a\\b/",
+        "http://a\x00b/",
+        "http://a.example:x/",
+        "http://a.example:99999/",
+        "http://[::1/",
+        "http://" + "a" * 70 + "\u00fc/",
+    ],
 )
 def test_what_is_no_address_of_a_web_server_is_refused(url: str) -> None:
     with pytest.raises(ProviderFailed):

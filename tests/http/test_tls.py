@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import ssl
@@ -21,9 +21,10 @@ from app.http import Pool
 from app.http.pool import trusting
 from tests.http.conftest import BODY, HEADERS, PATIENCE, Nobody, waiting
 from tests.http.raw_server import Line, RawServer, answer, answers, answers_and_closes
+from tests.http.test_deadlines import waiting_for
 from tests.http.test_pool import until
 
-DAY = datetime.timedelta(days=1)
+DAY = dt.timedelta(days=1)
 LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 
 
@@ -35,7 +36,7 @@ class Authority:
     name: x509.Name
     file: Path
 
-    def serving(self, *names: x509.GeneralName, age: datetime.timedelta = datetime.timedelta()) -> ssl.SSLContext:
+    def serving(self, *names: x509.GeneralName, age: dt.timedelta = dt.timedelta()) -> ssl.SSLContext:
         """A server's context with a certificate for these names."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
@@ -52,10 +53,10 @@ def certificate(
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
     signer: ec.EllipticCurvePrivateKey,
-    age: datetime.timedelta,
+    age: dt.timedelta,
     *names: x509.GeneralName,
 ) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC) - age
+    now = dt.datetime.now(dt.UTC) - age
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
     builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - DAY).not_valid_after(now + DAY)
     builder = builder.add_extension(x509.BasicConstraints(ca=not names, path_length=None), critical=True)
@@ -75,7 +76,7 @@ def authority(folder: Path, called: str) -> Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, called)])
     file = folder / f"{called}.pem"
-    made = certificate(name, name, key.public_key(), key, datetime.timedelta())
+    made = certificate(name, name, key.public_key(), key, dt.timedelta())
     file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     return Authority(key, name, file)
 
@@ -154,7 +155,7 @@ def test_a_certificate_that_its_server_has_signed_itself_is_refused(pool: Pool, 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     file = tmp_path / "self.pem"
-    file.write_bytes(pem(certificate(name, name, key.public_key(), key, datetime.timedelta(), LOOPBACK), key))
+    file.write_bytes(pem(certificate(name, name, key.public_key(), key, dt.timedelta(), LOOPBACK), key))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     with RawServer(answers(answer(b"one")), context=context) as server:
@@ -184,7 +185,7 @@ def test_an_old_version_of_tls_is_not_spoken(pool: Pool, trusted: Authority) -> 
 
 def test_a_handshake_that_does_not_go_on_is_given_up(pool: Pool) -> None:
     stop = threading.Event()
-    with RawServer(lambda _: stop.wait(PATIENCE) and None) as server:
+    with RawServer(waiting_for(stop)) as server:
         with pytest.raises(ProviderFailed, match="cannot be reached"):
             fetch(pool, server.url.replace("http:", "https:"), connect=0.3)
         stop.set()
