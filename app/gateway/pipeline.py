@@ -175,6 +175,7 @@ class Gateway:
     def close(self) -> None:
         """Nothing runs any more: what is not written down yet is written now."""
         self._in_flight.close()
+        self._pool.close()
 
     def _admit(self, call: Call, hop: Hop) -> tuple[Permit, Parties]:
         """The permit, and who takes part. Where somebody's policy has changed, everybody is loaded again."""
