@@ -139,7 +139,7 @@ def gateway_app(make_settings: Callable[..., Settings], usual_apps: dict[str, Fl
     else:
         pool = app.extensions["tollgate"]._pool
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "connections", lambda: pool)
+            patch.setattr(pipeline, "Pool", lambda: pool)
             app.extensions["tollgate"] = pipeline.Gateway(settings, app.app_context)
         redis.init_app(settings.redis_url)
         app.extensions["celery"].set_default()

@@ -15,7 +15,7 @@ from app.errors import BadRequest, LimitsUnavailable, ProviderBusy, ProviderFail
 from app.failures import Failure
 from app.gateway.admit import Permit
 from app.gateway.asked import Asked
-from app.gateway.call import LocalAnswer, Upstream
+from app.gateway.call import LocalAnswer, Upstream, whole_body
 from app.gateway.offers import Offer
 from app.gateway.patience import Patience, patience
 from app.gateway.places import Places
@@ -205,7 +205,7 @@ class Attempts:
     def _refused(self, one: Offer, upstream: Upstream) -> Answered | None:
         """An error's answer: the caller's to see at once where it is the request's own fault. Raises ProviderFailed."""
         try:
-            body = b"".join(upstream.chunks())
+            body = whole_body(upstream)
         finally:
             upstream.close()
         failure = classify(upstream.status, body)

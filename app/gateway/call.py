@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import ssl
-import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
-import certifi
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
-
-from app.errors import ProviderFailed, ProviderTimedOut
+from app.errors import ProviderFailed
 from app.gateway.asked import Asked
 from app.gateway.offers import Offer
 from app.gateway.patience import Patience
 from app.gateway.running import Running
+from app.http import Headers, Pool, Waits
 from app.providers.base import Sent
 
-READ_BYTES = 65536
-# A socket takes 0 for "do not wait at all".
-SHORTEST_WAIT = 0.001
-TOO_LONG = "The provider's answer took longer than it may."
-MOST_CONNECTIONS_PER_HOST = 1000
+# The largest honest answers, thousands of embeddings written out as numbers, have some 140 MB.
+MOST_BODY_BYTES = 256 * 1024 * 1024
 # What an output cap is called, where it is not max_tokens.
 CAP_NAMES = {"responses": "max_output_tokens"}
 
@@ -59,88 +49,18 @@ class LocalAnswer:
         """There is no connection."""
 
 
-@dataclass(slots=True)
-class HttpAnswer:
-    """A provider's answer over HTTP, whose first piece must come by `first` (time.monotonic()).
+def whole_body(upstream: Upstream) -> bytes:
+    """The body of an answer that is read to its end before anything of it is passed on.
 
-    `idle` is the longest silence after it, seconds.
+    Raises ProviderTimedOut, and ProviderFailed also for one that would fill the memory.
     """
-
-    response: urllib3.BaseHTTPResponse
-    status: int
-    headers: Mapping[str, str]
-    running: Running
-    first: float
-    idle: float
-
-    def chunks(self) -> Iterator[bytes]:
-        """Bytes as they come."""
-        try:
-            self._wait_at_most(max(SHORTEST_WAIT, self.first - time.monotonic()))
-            for chunk in self.response.stream(READ_BYTES, decode_content=True):
-                yield chunk
-                self._wait_at_most(self.idle)
-        except ReadTimeoutError as error:
-            raise ProviderTimedOut("The provider stopped sending.") from error
-        except (HTTPError, OSError) as error:
-            if self.running.cut:
-                raise ProviderTimedOut(TOO_LONG) from error
-            raise ProviderFailed("The connection to the provider broke while it was answering.") from error
-        if self.running.cut:
-            # Where the provider states no length, a connection that we have closed looks like the end of the answer.
-            raise ProviderTimedOut(TOO_LONG)
-
-    def _wait_at_most(self, seconds: float) -> None:
-        connection = self.running.connection
-        if connection is not None and connection.sock is not None:
-            connection.sock.settimeout(seconds)
-
-    def close(self) -> None:
-        """An unread rest makes the connection useless, so it is closed rather than kept."""
-        if not self.response.closed:
-            self.response.close()
-        self.response.release_conn()
-
-
-class _Current(threading.local):
-    """The call that this thread (a greenlet under gevent) is making."""
-
-    running: Running | None = None
-
-
-_current = _Current()
-
-
-class _Http(HTTPConnection):
-    """Tells the running call which connection it uses, so that it can be closed when the client leaves."""
-
-    def request(self, *args: Any, **options: Any) -> None:
-        if _current.running is not None:
-            _current.running.connection = self
-        super().request(*args, **options)
-
-
-class _Https(_Http, HTTPSConnection):
-    """As _Http, over TLS: everything else is HTTPSConnection's."""
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Http
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _Https
-
-
-def connections() -> urllib3.PoolManager:
-    """Kept connections to providers: certificates checked, no proxies from the environment, no retries."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    manager = urllib3.PoolManager(
-        num_pools=200, maxsize=MOST_CONNECTIONS_PER_HOST, block=False, retries=False, ssl_context=context
-    )
-    manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-    return manager
+    pieces, size = [], 0
+    for piece in upstream.chunks():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST_BODY_BYTES:
+            raise ProviderFailed("The provider's answer is too large.")
+    return b"".join(pieces)
 
 
 def sent_to(asked: Asked, offer: Offer, stated_cap: int | None) -> Sent:
@@ -156,32 +76,12 @@ def sent_to(asked: Asked, offer: Offer, stated_cap: int | None) -> Sent:
     return replace(asked.sent, changes={**asked.sent.changes, name: stated_cap})
 
 
-def send(pool: urllib3.PoolManager, offer: Offer, sent: Sent, running: Running, waited: Patience) -> Upstream:
+def send(pool: Pool, offer: Offer, sent: Sent, running: Running, waited: Patience) -> Upstream:
     """One request to one deployment. Raises ProviderFailed, ProviderTimedOut, BadRequest."""
     provider = offer.provider
     if provider.local:
         status, headers, pieces = provider.answer(offer.target, sent)
-        return LocalAnswer(status, urllib3.HTTPHeaderDict(headers), pieces)
+        return LocalAnswer(status, Headers.of(headers), pieces)
     outgoing = offer.format_of(sent.route).prepare(offer.target, sent)
-    began = time.monotonic()
-    _current.running = running
-    try:
-        response = pool.urlopen(
-            "POST",
-            outgoing.url,
-            body=outgoing.body,
-            headers=outgoing.headers,
-            timeout=urllib3.Timeout(connect=waited.connect, read=waited.first),
-            redirect=False,
-            preload_content=False,
-            decode_content=False,
-        )
-    except (ConnectTimeoutError, NewConnectionError) as error:
-        raise ProviderFailed("The provider cannot be reached.") from error
-    except ReadTimeoutError as error:
-        raise ProviderTimedOut("The provider did not answer in time.") from error
-    except (HTTPError, OSError) as error:
-        if running.cut:
-            raise ProviderTimedOut(TOO_LONG) from error
-        raise ProviderFailed("The connection to the provider broke before it answered.") from error
-    return HttpAnswer(response, response.status, response.headers, running, began + waited.first, waited.idle)
+    waits = Waits(connect=waited.connect, first=waited.first, idle=waited.idle, until=running.deadline)
+    return pool.post(outgoing.url, outgoing.headers, outgoing.body, waits, running)

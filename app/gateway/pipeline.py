@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 import orjson
-import urllib3
 
 from app import money
 from app.access.callers import Caller
@@ -24,7 +23,7 @@ from app.gateway import asked as asking
 from app.gateway.admit import Permit, Stale, admit, meters_of
 from app.gateway.asked import Asked, Request
 from app.gateway.attempts import Answered, Ask, Attempts, ClientLeft, NoAnswer
-from app.gateway.call import Upstream, connections, send, sent_to
+from app.gateway.call import Upstream, send, sent_to, whole_body
 from app.gateway.explain import Explained, explain
 from app.gateway.finish import FIRST_ERROR_STATUS, Finish
 from app.gateway.hops import Answer, Hop, HopFailed, through
@@ -36,6 +35,7 @@ from app.gateway.patience import Patience, total
 from app.gateway.places import Places
 from app.gateway.relay import Relay
 from app.gateway.running import Running
+from app.http import Pool
 from app.ledger.event import CallEvent
 from app.providers.base import EVENT_STREAM
 from app.settings import Settings
@@ -84,13 +84,13 @@ class Gateway:
         self.models: Models = Models(settings, None if before is None else before.models.known)
         if before is None:
             self._parties = Finder(settings, self.models)
-            self._in_flight, self._pool = InFlight(settings.lease, context), connections()
+            self._in_flight, self._pool = InFlight(settings.lease, context), Pool()
         else:
             parties, self._in_flight, self._pool = before.lasting
             self._parties = parties.under(settings, self.models)
 
     @property
-    def lasting(self) -> tuple[Finder, InFlight, urllib3.PoolManager]:
+    def lasting(self) -> tuple[Finder, InFlight, Pool]:
         """What the next Gateway of the process goes on with."""
         return self._parties, self._in_flight, self._pool
 
@@ -175,6 +175,7 @@ class Gateway:
     def close(self) -> None:
         """Nothing runs any more: what is not written down yet is written now."""
         self._in_flight.close()
+        self._pool.close()
 
     def _admit(self, call: Call, hop: Hop) -> tuple[Permit, Parties]:
         """The permit, and who takes part. Where somebody's policy has changed, everybody is loaded again."""
@@ -215,7 +216,7 @@ class Gateway:
         """An answer that is read to its end first, so that its cost stands in a header."""
         upstream, one = answered.upstream, answered.offer
         try:
-            body = b"".join(upstream.chunks())
+            body = whole_body(upstream)
         except ProviderFailed:
             finish.book(answered.failed, one, upstream.status)
             raise

@@ -7,9 +7,9 @@ import socket
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from app.errors import LimitsUnavailable
+from app.http import Connection
 from app.ledger.event import CallEvent
 from app.limits import places
 from app.limits.meters import Meter, Tokens
@@ -17,12 +17,6 @@ from app.limits.places import Place
 
 # The state of a connection whose other side has closed it (Linux, tcp_states.h).
 CLOSE_WAIT, CLOSED = 8, 7
-
-
-class Connection(Protocol):
-    """A connection to a provider."""
-
-    sock: socket.socket | None
 
 
 @dataclass(slots=True, eq=False)
@@ -58,9 +52,8 @@ class Running:
         self._close()
 
     def _close(self) -> None:
-        if self.connection is not None and self.connection.sock is not None:
-            with suppress(OSError):
-                self.connection.sock.shutdown(socket.SHUT_RDWR)
+        if self.connection is not None:
+            self.connection.abort()
 
 
 def leave_place(running: Running, tokens: int) -> None:
