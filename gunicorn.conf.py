@@ -7,7 +7,7 @@ from pathlib import Path
 
 bind = f"{os.environ.get('TOLLGATE_BIND') or '0.0.0.0'}:{os.environ.get('PORT') or 4000}"  # noqa: S104 - containers
 
-worker_class = "gevent"
+worker_class = "app.server.worker.LeanWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 worker_connections = 5000
 

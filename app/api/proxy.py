@@ -8,14 +8,16 @@ from typing import Any, cast
 import orjson
 from flask import Response, jsonify, request
 from marshmallow import Schema, fields
+from werkzeug.datastructures import EnvironHeaders
 
 from app.access import callers
-from app.api.base import AnthropicErrorSchema, Blueprint, secret_of_request
+from app.api.base import AnthropicErrorSchema, Blueprint, secret_of, secret_of_request
 from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
 from app.errors import NotFound, NotServed
 from app.gateway import quotes
 from app.gateway.asked import Request
+from app.gateway.pipeline import Answer
 from app.routing.catalog import Catalog
 
 blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")
@@ -94,10 +96,20 @@ REFUSALS = (400, 401, 403, 404, 413, 429, 502, 503, 504)
 
 def call(route: str, model: str | None = None) -> Response:
     """One call through the pipeline; the answer's bytes go out as they come."""
-    headers = cast("Mapping[str, str]", request.headers)
-    client = request.environ.get("gunicorn.socket")
-    asked = Request(route, request.get_data(), headers, model, client)
-    answer = gateway().answer(secret_of_request(), asked)
+    return responded(answered(request.environ, request.headers, request.get_data(), route, model))
+
+
+def answered(
+    environ: Mapping[str, Any], headers: EnvironHeaders, body: bytes, route: str, model: str | None = None
+) -> Answer:
+    """One call through the pipeline. Raises any TollgateError; needs an application context only."""
+    given = cast("Mapping[str, str]", headers)
+    client = environ.get("gunicorn.socket")
+    return gateway().answer(secret_of(headers), Request(route, body, given, model, client))
+
+
+def responded(answer: Answer) -> Response:
+    """An answer of the pipeline as Flask knows it."""
     return Response(answer.body, answer.status, answer.headers, direct_passthrough=True)
 
 
