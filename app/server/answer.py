@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from gunicorn import SERVER  # type: ignore[import-untyped]
 from gunicorn.http.errors import InvalidResponseHeader  # type: ignore[import-untyped]
@@ -55,12 +55,13 @@ class Answer:
             raise AssertionError("Response headers already set!")
         if self.begun and exc_info is not None:
             raise exc_info[1].with_traceback(exc_info[2])
-        self._left, fields = _fields(headers)
+        self._left, count, fields = _fields(headers)
         empty = status.startswith(WITHOUT_BODY)
         self._chunked = self._left is None and not empty
         if empty:
             self._left = 0
-        if not STATUS.fullmatch(status) or not FIELDS.fullmatch(fields):
+        # As many lines as there were headers: a value with a line break in it would make one more.
+        if not STATUS.fullmatch(status) or not FIELDS.fullmatch(fields) or fields.count("\n") != count:
             raise InvalidResponseHeader("a header or the status of the answer")
         head = f"HTTP/1.1 {status}\r\nServer: {SERVER}\r\nDate: {_dated()}\r\nConnection: "
         head += "keep-alive\r\n" if self.keep else "close\r\n"
@@ -102,16 +103,17 @@ class Answer:
             self._client.sendall(data)
 
 
-def _fields(headers: list[tuple[str, str]]) -> tuple[int | None, str]:
-    """The length that is said (None: none), and the lines but those that are about the connection."""
-    length, lines = None, ""
+def _fields(headers: list[tuple[str, str]]) -> tuple[int | None, int, str]:
+    """The length that is said (None: none), how many lines there are, and the lines: none about the connection."""
+    length, count, lines = None, 0, ""
     for name, value in headers:
         if is_hoppish(name):
             continue
         if name.lower() == "content-length":
             length = int(value)
+        count += 1
         lines += name + ": " + value.strip(" \t") + "\r\n"
-    return length, lines
+    return length, count, lines
 
 
 def _dated() -> str:
@@ -121,5 +123,3 @@ def _dated() -> str:
         _date = (now, http_date(now))
     return _date[1]
 
-
-Started = Callable[..., Any]

@@ -36,14 +36,16 @@ class Conversation:
         self._given = {**given, "REMOTE_ADDR": peer[0], "REMOTE_PORT": str(peer[1]), "gunicorn.socket": client}
         self._parser: Any = None
         self._schemes = worker.schemes(peer)
-        self._wait()
+        self.until = NEVER
+        self.idle = True
 
     def run(self) -> None:
         """Until one side ends it. Raises OSError."""
         data = b""
         while True:
+            self.until = time.monotonic() + self._worker.cfg.keepalive
             if not data:
-                self._wait()
+                self.idle = True
                 data = self._client.recv(READ_BYTES)
                 self.idle = False
                 if not data:
@@ -63,10 +65,6 @@ class Conversation:
             if not self._answered(plain.with_body(environ, data[end:size])):
                 return
             data = data[size:]
-
-    def _wait(self) -> None:
-        self.until = time.monotonic() + self._worker.cfg.keepalive
-        self.idle = True
 
     def _whole(self, data: bytes, size: int) -> bytes:
         """All of the request, or less where the client ends before."""

@@ -19,7 +19,7 @@ from tests.server.wire import Wire
 from tests.services.process import Process
 from tests.services.stack import REPOSITORY, environment
 
-KEEP_ALIVE_SECONDS, GRACE_SECONDS = 2, 8
+KEEP_ALIVE_SECONDS, GRACE_SECONDS = 2, 4
 SETTINGS = runpy.run_path(str(REPOSITORY / "gunicorn.conf.py"))
 WORKERS = {"gunicorn": "gevent", "ours": SETTINGS["worker_class"]}
 
