@@ -78,7 +78,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(docs.assets())
     app.before_request(forget_the_last_caller)
     app.after_request(name_request)
-    app.wsgi_app = hot.ShortCut(app)  # type: ignore[method-assign]
+    app.wsgi_app = hot.ShortCut(app, forget_the_last_caller)  # type: ignore[method-assign]
 
 
 def forget_the_last_caller() -> None:

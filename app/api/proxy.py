@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
-from flask import Response, jsonify, request
+from flask import Response, current_app, jsonify, request
 from marshmallow import Schema, fields
-from werkzeug.datastructures import EnvironHeaders
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.access import callers
 from app.api.base import AnthropicErrorSchema, Blueprint, secret_of, secret_of_request
@@ -99,13 +100,18 @@ def call(route: str, model: str | None = None) -> Response:
     return responded(answered(request.environ, request.headers, request.get_data(), route, model))
 
 
-def answered(
-    environ: Mapping[str, Any], headers: EnvironHeaders, body: bytes, route: str, model: str | None = None
-) -> Answer:
+def answered(environ: Mapping[str, Any], headers: Headers, body: bytes, route: str, model: str | None = None) -> Answer:
     """One call through the pipeline. Raises any TollgateError; needs an application context only."""
+    if len(body) == current_app.config["MAX_CONTENT_LENGTH"] and _has_more(environ):
+        raise RequestEntityTooLarge
     given = cast("Mapping[str, str]", headers)
     client = environ.get("gunicorn.socket")
     return gateway().answer(secret_of(headers), Request(route, body, given, model, client))
+
+
+def _has_more(environ: Mapping[str, Any]) -> bool:
+    """Whether a body in chunks goes on where werkzeug has stopped reading it."""
+    return "wsgi.input_terminated" in environ and environ["wsgi.input"].read(1) != b""
 
 
 def responded(answer: Answer) -> Response:

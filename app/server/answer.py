@@ -47,9 +47,7 @@ class Answer:
         self.keep = keep
         self.begun = False
 
-    def start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo = None
-    ) -> Callable[[bytes], object]:
+    def start(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo = None) -> Callable[[bytes], object]:
         """WSGI's start_response (PEP 3333). Raises InvalidResponseHeader."""
         if self._head and exc_info is None:
             raise AssertionError("Response headers already set!")
@@ -122,4 +120,3 @@ def _dated() -> str:
     if _date[0] != now:
         _date = (now, http_date(now))
     return _date[1]
-

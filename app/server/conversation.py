@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from gevent import GreenletExit  # type: ignore[import-untyped]
-from gunicorn import http
+from gunicorn import http  # type: ignore[import-untyped]
 
 from app.server import plain
 from app.server.answer import Answer
@@ -20,6 +20,29 @@ MOST_READ_AHEAD = 1 << 20
 NEVER = float("inf")
 
 
+class Worker(Protocol):
+    """What a conversation needs of gunicorn's worker, which has no types, and of ours."""
+
+    alive: bool
+    cfg: Any
+    log: Any
+    wsgi: Any
+    longest_head: int
+    most_fields: int
+
+    def schemes(self, peer: tuple[Any, ...]) -> Mapping[str, str]:
+        """The headers that this client may say https with."""
+
+    def count(self) -> None:
+        """One more request."""
+
+    def handle_request(self, server: Any, request: Any, client: Any, peer: Any) -> object:
+        """Gunicorn's way to answer. Raises StopIteration where the connection must not go on."""
+
+    def handle_error(self, request: Any, client: Any, peer: Any, error: BaseException) -> None:
+        """Logs it and tells the client, where nothing was told before."""
+
+
 class Conversation:
     """`until` is when the client must have sent its next request (time.monotonic()); NEVER while one is answered.
 
@@ -28,7 +51,7 @@ class Conversation:
 
     __slots__ = ("_client", "_given", "_parser", "_peer", "_schemes", "_worker", "idle", "until")
 
-    def __init__(self, worker: Any, client: Any, peer: tuple[Any, ...], given: Mapping[str, Any]) -> None:
+    def __init__(self, worker: Worker, client: Any, peer: tuple[Any, ...], given: Mapping[str, Any]) -> None:
         """`given` is what the environ of every request on the listener has."""
         self._worker = worker
         self._client = client
@@ -93,7 +116,7 @@ class Conversation:
             raise
         except (GreenletExit, SystemExit):
             return False
-        except Exception as error:  # noqa: BLE001 - whatever the application raises ends this connection only
+        except Exception as error:
             if answer.begun:
                 # The client must see that this was not the end.
                 self._worker.log.exception("Error handling request")
@@ -127,7 +150,3 @@ class Conversation:
         """Nothing more is read but what has come already, so that a request that is on its way is still answered."""
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_RD)
-
-
-class Worker(Protocol):
-    """What a conversation needs of the worker."""

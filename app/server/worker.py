@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import gevent  # type: ignore[import-untyped]
-from gunicorn import util
+from gunicorn import util  # type: ignore[import-untyped]
 from gunicorn.http.message import _ip_in_allow_list  # type: ignore[import-untyped]
 from gunicorn.http.wsgi import base_environ  # type: ignore[import-untyped]
 from gunicorn.workers.ggevent import GeventWorker  # type: ignore[import-untyped]
@@ -26,6 +26,10 @@ LONGEST_HEAD = 8190
 
 class LeanWorker(GeventWorker):  # type: ignore[misc]
     """Where the settings ask for what the loop does not have (TLS, an access log, PROXY lines), gunicorn's is used."""
+
+    alive: bool
+    longest_head: int
+    most_fields: int
 
     def init_process(self) -> None:
         """See gunicorn; does not return before the process ends."""

@@ -1,4 +1,4 @@
-"""Requests that two readers could read in two ways: none is answered as if it were one, and nothing after it is read."""
+"""Requests that two readers could read in two ways: none is answered as one, and nothing after it is read."""
 
 from __future__ import annotations
 

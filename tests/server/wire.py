@@ -64,14 +64,14 @@ class Wire:
         if headers.get("transfer-encoding") == "chunked":
             return Answer(status, headers, *self._chunks())
         if "content-length" in headers:
-            body = self.bytes(int(headers["content-length"]))
+            body = self.take(int(headers["content-length"]))
             return Answer(status, headers, body, len(body) == int(headers["content-length"]))
         return Answer(status, headers, self.rest())
 
     def _chunks(self) -> tuple[bytes, bool]:
         body = b""
         while (size := self.line()) is not None:
-            piece = self.bytes(int(size, 16) + 2)
+            piece = self.take(int(size, 16) + 2)
             if not piece.endswith(b"\r\n"):
                 return body + piece, False
             if piece == b"\r\n":
@@ -87,7 +87,7 @@ class Wire:
         line, _, self._seen = self._seen.partition(b"\r\n")
         return line
 
-    def bytes(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         """That many bytes, or fewer where the connection ends."""
         parts, missing = [], count
         while missing and (self._seen or self._more()):
