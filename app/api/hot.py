@@ -2,8 +2,7 @@
 
 The Flask routes stay mounted: they are what is documented, and they answer whatever is not exactly one of the paths
 here. An answer that is anything but a plain 200 is given to Flask to finish, so that errors have one place.
-Saves 70 µs of 130 µs between the server and the pipeline, and more where there is a stream
-(`python -m benchmarks.server`).
+From the server to the pipeline and back it is 12 µs, and 72 µs with the dispatch.
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 Everything around the loop is gunicorn's: processes, signals, listeners, limits, and the parser for every request that
 is not plain (see app.server.plain). gunicorn's master loads this before anything is patched, so nothing of the
 application is imported here.
+
+An application that does nothing costs 20 µs a call here, system calls included, and 99 µs with gunicorn's own loop; an
+event of a stream 7 µs and 11 µs (`python -m benchmarks.server`).
 """
 
 from __future__ import annotations
