@@ -68,12 +68,18 @@ def of_nothing() -> Flask:
 
 
 def nothing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """An application that reads the call and answers: 20 events where it asks for a stream, else 600 bytes."""
+    """An application that reads the call and answers: 20 events, 20 ms apart, to who asks for a stream, else 600 bytes."""
     if b'"stream"' in environ["wsgi.input"].read():
         start_response("200 OK", [("Content-Type", "text/event-stream")])
-        return [b"data: %d %b\n\n" % (number, b"x" * 150) for number in range(20)]
+        return _events()
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(REPLY)))])
     return [REPLY]
+
+
+def _events() -> Iterator[bytes]:
+    for number in range(20):
+        yield b"data: %d %b\n\n" % (number, b"x" * 150)
+        time.sleep(0.02)
 
 
 @contextmanager
