@@ -68,7 +68,7 @@ def of_nothing() -> Flask:
 
 
 def nothing(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """An application that reads the call and answers: 20 events, 20 ms apart, to who asks for a stream, else 600 bytes."""
+    """Reads the call and answers: 20 events, 20 ms apart, to who asks for a stream, else 600 bytes."""
     if b'"stream"' in environ["wsgi.input"].read():
         start_response("200 OK", [("Content-Type", "text/event-stream")])
         return _events()
