@@ -18,7 +18,7 @@ from app.api.schemas import says
 from app.errors import NotFound, NotServed
 from app.gateway import quotes
 from app.gateway.asked import Request
-from app.gateway.pipeline import Answer
+from app.gateway.hops import Answer
 from app.routing.catalog import Catalog
 
 blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")

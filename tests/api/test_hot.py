@@ -14,6 +14,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app.api import hot
 from app.model_list import Deployment
+from app.router_settings import Router
 from tests.scripted_provider import ScriptedProvider
 from tests.services.settings import MOCK
 
@@ -82,7 +83,8 @@ def app(make_app: Callable[..., Flask]) -> Iterator[Flask]:
             )
             for name in names
         )
-        app = make_app(deployments=(MOCK, *scripted))
+        # A deployment that cools down would answer the second call otherwise than the first.
+        app = make_app(deployments=(MOCK, *scripted), router=Router(disable_cooldowns=True))
         app.config["MAX_CONTENT_LENGTH"] = 100_000
         app.config["PROPAGATE_EXCEPTIONS"] = False
         yield app
