@@ -7,7 +7,8 @@ from pathlib import Path
 
 bind = f"{os.environ.get('TOLLGATE_BIND') or '0.0.0.0'}:{os.environ.get('PORT') or 4000}"  # noqa: S104 - containers
 
-worker_class = "gevent"
+# gunicorn's gevent worker with a request loop of ours. The master loads it, and with it nothing else of ours.
+worker_class = "app.server.worker.LeanWorker"
 workers = int(os.environ.get("WEB_CONCURRENCY") or 1)
 worker_connections = 5000
 

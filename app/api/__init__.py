@@ -22,6 +22,7 @@ from app.api import (
     export,
     health,
     holds,
+    hot,
     keys,
     limits,
     me,
@@ -77,6 +78,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(docs.assets())
     app.before_request(forget_the_last_caller)
     app.after_request(name_request)
+    app.wsgi_app = hot.ShortCut(app, forget_the_last_caller)  # type: ignore[method-assign]
 
 
 def forget_the_last_caller() -> None:

@@ -15,6 +15,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import fields, pre_load
 from webargs import missing
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from app.api import unoffered
@@ -214,12 +215,17 @@ def shaped(body: dict[str, Any], status: int) -> dict[str, Any]:
 
 def secret_of_request() -> str:
     """The key that came with the request. Raises NotAuthenticated where there is none."""
-    scheme, _, secret = flask.request.headers.get("Authorization", "").partition(" ")
+    return secret_of(flask.request.headers)
+
+
+def secret_of(headers: Headers) -> str:
+    """The key that stands in a request's headers. Raises NotAuthenticated where there is none."""
+    scheme, _, secret = headers.get("Authorization", "").partition(" ")
     if secret.strip() and scheme.lower() == "bearer":
         return secret.strip()
     # Anthropic's and Azure's clients have headers of their own.
     for name in ("x-api-key", "api-key"):
-        if secret := flask.request.headers.get(name, "").strip():
+        if secret := headers.get(name, "").strip():
             return secret
     raise NotAuthenticated("No API key was sent. Send it as `Authorization: Bearer sk-...`.")
 

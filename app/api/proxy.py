@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import orjson
-from flask import Response, jsonify, request
+from flask import Response, current_app, jsonify, request
 from marshmallow import Schema, fields
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.access import callers
-from app.api.base import AnthropicErrorSchema, Blueprint, secret_of_request
+from app.api.base import AnthropicErrorSchema, Blueprint, secret_of, secret_of_request
 from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
 from app.errors import NotFound, NotServed
 from app.gateway import quotes
 from app.gateway.asked import Request
+from app.gateway.hops import Answer
 from app.routing.catalog import Catalog
 
 blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")
@@ -94,10 +97,25 @@ REFUSALS = (400, 401, 403, 404, 413, 429, 502, 503, 504)
 
 def call(route: str, model: str | None = None) -> Response:
     """One call through the pipeline; the answer's bytes go out as they come."""
-    headers = cast("Mapping[str, str]", request.headers)
-    client = request.environ.get("gunicorn.socket")
-    asked = Request(route, request.get_data(), headers, model, client)
-    answer = gateway().answer(secret_of_request(), asked)
+    return responded(answered(request.environ, request.headers, request.get_data(), route, model))
+
+
+def answered(environ: Mapping[str, Any], headers: Headers, body: bytes, route: str, model: str | None = None) -> Answer:
+    """One call through the pipeline. Raises any TollgateError; needs an application context only."""
+    if len(body) == current_app.config["MAX_CONTENT_LENGTH"] and _has_more(environ):
+        raise RequestEntityTooLarge
+    given = cast("Mapping[str, str]", headers)
+    client = environ.get("gunicorn.socket")
+    return gateway().answer(secret_of(headers), Request(route, body, given, model, client))
+
+
+def _has_more(environ: Mapping[str, Any]) -> bool:
+    """Whether a body in chunks goes on where werkzeug has stopped reading it."""
+    return "wsgi.input_terminated" in environ and environ["wsgi.input"].read(1) != b""
+
+
+def responded(answer: Answer) -> Response:
+    """An answer of the pipeline as Flask knows it."""
     return Response(answer.body, answer.status, answer.headers, direct_passthrough=True)
 
 

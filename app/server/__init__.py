@@ -1,0 +1,1 @@
+"""The web server's request loop: a gunicorn worker on gevent that knows nothing of the application."""
