@@ -25,7 +25,8 @@ from worker.schedule import only_one
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+# Larger ones gain little, and hold up admissions while Redis is told (see benchmarks/README.md).
+BATCH = 1000
 # What an event can do to a batch that is the event's fault, and not the database's.
 UNBOOKABLE = (DataError, IntegrityError, ValueError, KeyError, TypeError)
 # The task stays a moment after the last event: a steady trickle of calls then costs one message, not one each.

@@ -34,7 +34,8 @@ def read(session: Session, windows: Iterable[Window]) -> dict[Window, Settled]:
     balances = dict.fromkeys(wanted, NOTHING)
     if wanted:
         rows = given_rows.parameter({"meter": meter, "window_start": start} for meter, start in wanted)
-        for meter, start, spend, version in session.execute(_reading(session.get_bind().dialect.name), rows):
+        found = session.connection().execute(_reading(session.get_bind().dialect.name), rows)
+        for meter, start, spend, version in found.all():
             balances[meter, start] = Settled(spend, version)
     return balances
 

@@ -30,9 +30,9 @@ def insert_new(session: Session, rows: Sequence[Row]) -> set[Key]:
     if not rows:
         return set()
     if _dialect(session) == "postgresql":
-        return {(request_id, attempt) for request_id, attempt in _execute(session, _inserting(), rows)}
+        return {(request_id, attempt) for request_id, attempt in _execute(session, _inserting(), rows).all()}
     # Whoever writes to SQLite has it alone, so what is found now is still so when the rows are written.
-    known = {(request_id, attempt) for request_id, attempt in _execute(session, _knowing(), map(_key_of, rows))}
+    known = {(request_id, attempt) for request_id, attempt in _execute(session, _knowing(), map(_key_of, rows)).all()}
     new = [row for row in rows if (row["request_id"], row["attempt"]) not in known]
     if new:
         session.connection().execute(_plain_insert(), new)
@@ -47,7 +47,7 @@ def add_to_balances(session: Session, amounts: Mapping[Window, int]) -> dict[Win
     rows = [{"meter": meter, "window_start": start, "spend": spend, "version": 1} for (meter, start), spend in ordered]
     statement = _adding_to_balances(_dialect(session))
     if _dialect(session) == "postgresql":
-        found = _execute(session, statement, rows)
+        found = _execute(session, statement, rows).all()
         return {(meter, start): Settled(spend, version) for meter, start, spend, version in found}
     session.connection().execute(statement, rows)
     return balances.read(session, amounts)
