@@ -34,8 +34,7 @@ def insert_new(session: Session, rows: Sequence[Row]) -> set[Key]:
     # Whoever writes to SQLite has it alone, so what is found now is still so when the rows are written.
     known = {(request_id, attempt) for request_id, attempt in _execute(session, _knowing(), map(_key_of, rows)).all()}
     new = [row for row in rows if (row["request_id"], row["attempt"]) not in known]
-    if new:
-        session.connection().execute(_plain_insert(), new)
+    _execute_many(session, sqlite.insert(LedgerRow), LedgerRow, LedgerRow.__table__.c.keys(), new)
     return {(row["request_id"], row["attempt"]) for row in new}
 
 
@@ -49,7 +48,7 @@ def add_to_balances(session: Session, amounts: Mapping[Window, int]) -> dict[Win
     if _dialect(session) == "postgresql":
         found = _execute(session, statement, rows).all()
         return {(meter, start): Settled(spend, version) for meter, start, spend, version in found}
-    session.connection().execute(statement, rows)
+    _execute_many(session, statement, Balance, BALANCE, rows)
     return balances.read(session, amounts)
 
 
@@ -69,7 +68,7 @@ def add_to_totals(
     if _dialect(session) == "postgresql":
         _execute(session, statement, rows)
     else:
-        session.connection().execute(statement, rows)
+        _execute_many(session, statement, table, names, rows)
 
 
 def _dialect(session: Session) -> str:
@@ -78,6 +77,20 @@ def _dialect(session: Session) -> str:
 
 def _execute(session: Session, statement: Any, rows: Any) -> Any:
     return session.connection().execute(statement, given_rows.parameter(rows))
+
+
+def _execute_many(session: Session, statement: Any, table: type[Any], names: Sequence[str], rows: Sequence[Row]) -> None:
+    """An INSERT of these columns, made for SQLite; through SQLAlchemy's own way each row takes five times as long."""
+    if not rows:
+        return
+    dialect = session.get_bind().dialect
+    compiled = statement.compile(dialect=dialect, column_keys=list(names))
+    columns = []
+    for name in compiled.positiontup:
+        written = table.__table__.c[name].type.dialect_impl(dialect).bind_processor(dialect)
+        values = [row[name] for row in rows]
+        columns.append(values if written is None else list(map(written, values)))
+    session.connection().exec_driver_sql(compiled.string, list(zip(*columns, strict=True)))
 
 
 def _key_of(row: Row) -> Row:
@@ -99,11 +112,6 @@ def _inserting() -> Any:
 
 
 @cache
-def _plain_insert() -> Any:
-    return sqlite.insert(LedgerRow)
-
-
-@cache
 def _knowing() -> Any:
     given = given_rows.table("sqlite", KEY)
     same = sa.and_(LedgerRow.request_id == given.c.request_id, LedgerRow.attempt == given.c.attempt)
@@ -113,9 +121,10 @@ def _knowing() -> Any:
 @cache
 def _adding_to_balances(dialect: str) -> Any:
     statement = _insert(dialect, Balance, BALANCE)
+    added = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=[Balance.meter, Balance.window_start],
-        set_={"spend": Balance.spend + statement.excluded.spend, "version": Balance.version + 1},
+        set_={"spend": Balance.spend + added.spend, "version": Balance.version + added.version},
     )
     if dialect != "postgresql":
         return statement
