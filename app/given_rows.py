@@ -24,7 +24,9 @@ def table(dialect: str, columns: Mapping[str, Any]) -> Any:
         typed = [sa.column(name, kind) for name, kind in columns.items()]
         return listed.table_valued(*typed, name="given").render_derived(with_types=True)
     value = sa.func.json_each(rows).table_valued("value").c.value
-    read = [sa.type_coerce(sa.func.json_extract(value, f"$.{name}"), kind).label(name) for name, kind in columns.items()]
+    read = [
+        sa.type_coerce(sa.func.json_extract(value, f"$.{name}"), kind).label(name) for name, kind in columns.items()
+    ]
     return sa.select(*read).subquery("given")
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app.ledger.post import COLUMNS
 
-SECRET = "sk-bench-{}"
+SECRET = "sk-bench-{}"  # noqa: S105 - of nobody
 BUDGET = 10**16
 # The rows lie in days gone by: today's traffic begins today's totals, as on any morning.
 DAYS = 100

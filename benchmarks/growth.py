@@ -59,9 +59,9 @@ def main() -> None:
                     found[name][figure].append(value)
                 settle.say(f"round {number + 1}, load {os.getloadavg()[0]:.1f}, {name}: {_shown(figures)}")
     first = found[f"{FEW} users"]
-    for name, figures in found.items():
-        medians = {figure: _median(values) for figure, values in figures.items()}
-        ratios = {figure: _median(values) / _median(first[figure]) for figure, values in figures.items()}
+    for name, all_figures in found.items():
+        medians = {figure: _median(values) for figure, values in all_figures.items()}
+        ratios = {figure: median / _median(first[figure]) for figure, median in medians.items()}
         settle.say(f"{name}: {_shown(medians)}; by the first: {_shown(ratios)}")
 
 

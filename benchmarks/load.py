@@ -109,7 +109,7 @@ def request(url: str, key: str, body: bytes, headers: list[str]) -> bytes:
 
 
 async def load(url: str, calls: Sequence[bytes], connections: int, seconds: float, rate: float | None = None) -> Seen:
-    """Sends the calls in turn for that long; with a `rate` (calls per second) at that pace, else one after the other."""
+    """Sends the calls in turn for that long; with a `rate` (calls per second) at it, else one after the other."""
     address = urlsplit(url)
     host, port = address.hostname or "127.0.0.1", address.port or 80
     seen = Seen()

@@ -34,12 +34,14 @@ from tests.services.stack import Stack, migrate
 from tests.services.valkey import Valkey
 
 PRICES = {
-    model: Price(Rates(*rates, *[rates[0]] * 3, rates[1]), f"genai-prices 0.0.1 openai/{model}").to_wire()
-    for model, rates in {
-        "gpt-4o": (2_500_000_000, 10_000_000_000, 1_250_000_000, 0, 0, 10_000_000_000, 0, 0),
-        "gpt-4o-mini": (150_000_000, 600_000_000, 75_000_000, 0, 0, 600_000_000, 0, 0),
-        "o3-mini": (1_100_000_000, 4_400_000_000, 550_000_000, 0, 0, 4_400_000_000, 0, 0),
-    }.items()
+    model: Price(
+        Rates.from_wire([fresh, output, read, 0, 0, output, 0, 0]), f"genai-prices 0.0.1 openai/{model}"
+    ).to_wire()
+    for model, fresh, read, output in (
+        ("gpt-4o", 2_500_000_000, 1_250_000_000, 10_000_000_000),
+        ("gpt-4o-mini", 150_000_000, 75_000_000, 600_000_000),
+        ("o3-mini", 1_100_000_000, 550_000_000, 4_400_000_000),
+    )
 }
 WARM_UP_ROWS = 3_000
 WRITTEN_AT_ONCE = 1_000
@@ -167,7 +169,7 @@ def event(number: int) -> tuple[CallEvent, int]:
 
 def say(text: str) -> None:
     """On the terminal, at once."""
-    print(text, flush=True)
+    print(text, flush=True)  # noqa: T201 - whoever starts it reads it
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def read(session: Session, windows: Iterable[Window]) -> dict[Window, Settled]:
 def _reading(dialect: str) -> Any:
     given = given_rows.table(dialect, {"meter": sa.Text(), "window_start": sa.BigInteger()})
     named = sa.and_(Balance.meter == given.c.meter, Balance.window_start == given.c.window_start)
-    return sa.select(Balance.meter, Balance.window_start, Balance.spend, Balance.version).join_from(given, Balance, named)
+    return sa.select(Balance.meter, Balance.window_start, Balance.spend, Balance.version).join_from(
+        given, Balance, named
+    )
 
 
 def settled(windows: Iterable[Window]) -> dict[Window, Settled]:

@@ -114,8 +114,8 @@ def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
 def _attempted(number: int, attempt: Attempt) -> dict[str, Any]:
     price = None if attempt.price is None else _price(orjson.dumps(attempt.price))
     usage = Usage.from_wire(attempt.usage)
-    columns = amounts(usage)
-    columns |= {
+    return {
+        **amounts(usage),
         "attempt": number,
         "deployment_id": attempt.deployment_id,
         "provider": attempt.provider,
@@ -127,7 +127,6 @@ def _attempted(number: int, attempt: Attempt) -> dict[str, Any]:
         "cost": 0 if price is None else cost(price, usage),
         "price": UNPRICED if price is None else price.source,
     }
-    return columns
 
 
 @lru_cache(maxsize=4096)

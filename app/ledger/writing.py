@@ -54,7 +54,7 @@ def add_to_balances(session: Session, amounts: Mapping[Window, int]) -> dict[Win
 
 def add_to_totals(
     session: Session,
-    table: type[Any],
+    table: Any,
     group: Sequence[str],
     sums: Sequence[str],
     totals: Mapping[tuple[Any, ...], Sequence[int]],
@@ -79,7 +79,9 @@ def _execute(session: Session, statement: Any, rows: Any) -> Any:
     return session.connection().execute(statement, given_rows.parameter(rows))
 
 
-def _execute_many(session: Session, statement: Any, table: type[Any], names: Sequence[str], rows: Sequence[Row]) -> None:
+def _execute_many(
+    session: Session, statement: Any, table: type[Any], names: Sequence[str], rows: Sequence[Row]
+) -> None:
     """An INSERT of these columns, made for SQLite; through SQLAlchemy's own way each row takes five times as long."""
     if not rows:
         return
@@ -132,7 +134,7 @@ def _adding_to_balances(dialect: str) -> Any:
 
 
 @cache
-def _adding_to_totals(dialect: str, table: type[Any], group: tuple[str, ...], sums: tuple[str, ...]) -> Any:
+def _adding_to_totals(dialect: str, table: Any, group: tuple[str, ...], sums: tuple[str, ...]) -> Any:
     statement = _insert(dialect, table, (*group, *sums))
     added = {name: getattr(table, name) + statement.excluded[name] for name in sums}
     return statement.on_conflict_do_update(index_elements=group, set_=added)

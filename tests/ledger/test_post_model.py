@@ -135,7 +135,9 @@ SUMS = "requests failed_requests input_tokens output_tokens cost"
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
-def test_rows_balances_and_totals_are_what_a_plain_model_says(batches: list[list[tuple[CallEvent, int | None]]]) -> None:
+def test_rows_balances_and_totals_are_what_a_plain_model_says(
+    batches: list[list[tuple[CallEvent, int | None]]],
+) -> None:
     emptied()
     model = Model()
     for batch in batches:
@@ -146,7 +148,9 @@ def test_rows_balances_and_totals_are_what_a_plain_model_says(batches: list[list
     names = "user_id end_user tags model_name stream provider outcome input_tokens output_tokens cost"
     rows = columns(LedgerRow, f"request_id attempt {names} started_at first_byte_at meters")
     assert {row[:2]: row[2:] for row in rows} == model.rows
-    assert {row[:2]: Settled(*row[2:]) for row in columns(Balance, "meter window_start spend version")} == model.balances
+    assert {
+        row[:2]: Settled(*row[2:]) for row in columns(Balance, "meter window_start spend version")
+    } == model.balances
     days = columns(DailySpend, f"day user_id model_name provider {SUMS}")
     assert {row[:4]: list(row[4:]) for row in days} == model.days
     assert {row[:2]: list(row[2:]) for row in columns(DailyTag, f"day tag {SUMS}")} == model.tags
@@ -154,7 +158,9 @@ def test_rows_balances_and_totals_are_what_a_plain_model_says(batches: list[list
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=BATCHES)
-def test_posting_everything_again_in_one_batch_changes_nothing(batches: list[list[tuple[CallEvent, int | None]]]) -> None:
+def test_posting_everything_again_in_one_batch_changes_nothing(
+    batches: list[list[tuple[CallEvent, int | None]]],
+) -> None:
     emptied()
     for batch in batches:
         with write_transaction() as session:
