@@ -1,7 +1,6 @@
 """Many rows as one parameter of a statement: a list in JSON, which both databases read as a table.
 
-A statement of this kind costs Python 3 µs a row of the ledger; executemany, with a parameter for each value, costs ten
-times that, and arrays or COPY are no faster for PostgreSQL (see benchmarks/README.md).
+For a row of the ledger that costs Python 3 µs, and PostgreSQL as much as arrays or COPY (see benchmarks/README.md).
 """
 
 from __future__ import annotations

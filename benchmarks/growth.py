@@ -2,9 +2,10 @@
 
     python -m benchmarks.growth --users 1000000 --rows 10000000 --rounds 3 --seconds 5
 
-The small one has ten users and no past. Measured are CPU per call of web and worker, PostgreSQL and Redis while all
-users call, and CPU per row while the worker settles a full stream. Both run side by side and take turns; the ratios
-(large : small) are what to keep. Filling takes about a minute for each million rows.
+The small one has no past and only the users who call. Measured are CPU per call of web and worker, PostgreSQL and
+Redis, and CPU per row while the worker settles a full stream; with few users who call, and with many, who are spread
+over all that there are. The two databases take turns; the ratios (large : small) are what to keep. Filling takes about
+a minute for each million rows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import os
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import redis as redis_py
@@ -22,9 +24,7 @@ from benchmarks.__main__ import upstream
 from benchmarks.measure import measured
 from benchmarks.systems import Running, tollgate
 
-FEW = 10
-# So many different users call in turn. More would say the same: no two calls of one user come close together.
-CALLERS = 2_000
+CALLERS = (10, 300)
 CONNECTIONS = 32
 
 
@@ -37,50 +37,42 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--settled", type=int, default=20_000)
     given = parser.parse_args()
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[int, dict[str, list[list[float]]]] = {callers: defaultdict(list) for callers in CALLERS}
     with ExitStack() as stack:
         address = stack.enter_context(upstream())
-        small = stack.enter_context(tollgate(address, users=FEW))
+        small = stack.enter_context(tollgate(address, users=max(CALLERS)))
         began = time.monotonic()
         large = stack.enter_context(tollgate(address, users=given.users, rows=given.rows))
         settle.say(f"{given.users:,} users and {given.rows:,} rows after {time.monotonic() - began:.0f} s")
-        # Of the large one both are told: what its size costs the same ten callers, and what a crowd of callers costs.
-        cases = {
-            f"{FEW} users": (small, FEW, FEW),
-            f"{given.users:,} users, {FEW} of them call": (large, FEW, FEW),
-            f"{given.users:,} users, {CALLERS:,} of them call": (large, given.users, CALLERS),
-        }
-        for system, users, callers in cases.values():
-            _calls(system, users, callers, given.seconds)
-        for number in range(given.rounds):
-            for name, (system, users, callers) in cases.items():
-                figures = _calls(system, users, callers, given.seconds) | _rows(system, users, given.settled)
-                for figure, value in figures.items():
-                    found[name][figure].append(value)
-                settle.say(f"round {number + 1}, load {os.getloadavg()[0]:.1f}, {name}: {_shown(figures)}")
-    first = found[f"{FEW} users"]
-    for name, all_figures in found.items():
-        medians = {figure: _median(values) for figure, values in all_figures.items()}
-        ratios = {figure: median / _median(first[figure]) for figure, median in medians.items()}
-        settle.say(f"{name}: {_shown(medians)}; by the first: {_shown(ratios)}")
+        for number in range(given.rounds + 1):
+            for callers, figures in found.items():
+                pair = [
+                    _measured(system, range(0, users, users // callers)[:callers], given.seconds, given.settled)
+                    for system, users in ((small, max(CALLERS)), (large, given.users))
+                ]
+                load = f"load {os.getloadavg()[0]:.1f}"
+                settle.say(f"{number or 'warm-up'}: {callers} callers, {load}: {_shown(pair[0])} | {_shown(pair[1])}")
+                # In the first round everything is met for the first time.
+                for figure in pair[0] if number else ():
+                    figures[figure].append([one[figure] for one in pair])
+    for callers, figures in found.items():
+        settle.say(f"\n{callers} callers, µs of CPU: small, large, ratio")
+        for figure, pairs in figures.items():
+            few, many = (_median([pair[place] for pair in pairs]) for place in (0, 1))
+            settle.say(f"{figure}: {few:.3g}, {many:.3g}, {many / few if few else 0:.2f}")
 
 
-def _calls(system: Running, users: int, callers: int, seconds: float) -> dict[str, float]:
-    """Microseconds of CPU per call."""
-    callers = min(callers, users)
-    keys = [crowd.SECRET.format(number * (users // callers)) for number in range(callers)]
-    one = measured(system, seconds=seconds, connections=CONNECTIONS, keys=keys)
-    if one.failed:
-        raise RuntimeError(f"{one.failed} of {one.calls} calls failed")
-    each = {f"{name} per call": taken / one.calls * 1e6 for name, taken in one.beside.items()}
-    return {"gateway per call": one.cpu_per_call} | each
-
-
-def _rows(system: Running, users: int, rows: int) -> dict[str, float]:
-    """Microseconds of CPU per settled row."""
+def _measured(system: Running, numbers: Sequence[int], seconds: float, rows: int) -> dict[str, float]:
+    """Microseconds of CPU per call and per settled row, of the users with these numbers."""
+    keys = [crowd.SECRET.format(number) for number in numbers]
+    calls = measured(system, seconds=seconds, connections=CONNECTIONS, keys=keys)
+    if calls.failed or not calls.calls:
+        raise RuntimeError(f"{calls.failed} calls failed, {calls.calls} were answered")
     with redis_py.Redis.from_url(system.redis_url) as store:
-        one = settle.settled(system, store, rows, users)
-    return {f"{name} per row": taken / one.rows * 1e6 for name, taken in one.cpu.items()}
+        settled = settle.settled(system, store, rows, numbers)
+    found = {"gateway per call": calls.cpu_per_call}
+    found |= {f"{name} per call": taken / calls.calls * 1e6 for name, taken in calls.beside.items()}
+    return found | {f"{name} per row": taken / settled.rows * 1e6 for name, taken in settled.cpu.items()}
 
 
 def _median(values: list[float]) -> float:

