@@ -21,7 +21,7 @@ def table(dialect: str, columns: Mapping[str, Any]) -> Any:
     if dialect == "postgresql":
         listed = sa.func.json_to_recordset(sa.cast(rows, postgresql.JSON))
         typed = [sa.column(name, kind) for name, kind in columns.items()]
-        return listed.table_valued(*typed, name="given").render_derived(with_types=True)
+        return listed.table_valued(*typed).render_derived(name="given", with_types=True)
     value = sa.func.json_each(rows).table_valued("value").c.value
     read = [
         sa.type_coerce(sa.func.json_extract(value, f"$.{name}"), kind).label(name) for name, kind in columns.items()
