@@ -53,11 +53,11 @@ def run(names: list[str], rounds: int, seconds: float) -> dict[str, Any]:
     """The medians of everything, by system."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     with ExitStack() as stack:
-        upstream = stack.enter_context(_upstream())
+        address = stack.enter_context(upstream())
         systems: list[Running] = []
         for name in names:
             began = time.monotonic()
-            systems.append(stack.enter_context(SYSTEMS[name](upstream)))
+            systems.append(stack.enter_context(SYSTEMS[name](address)))
             found[systems[-1].name]["start_seconds"].append(time.monotonic() - began)
         for system in systems:
             measured(system, seconds=min(seconds, 3), connections=8)
@@ -91,7 +91,7 @@ def _medians(found: dict[str, list[float]]) -> dict[str, float]:
     return {name: sorted(values)[len(values) // 2] for name, values in found.items()}
 
 
-class _upstream:  # noqa: N801 - used as a function
+class upstream:  # noqa: N801 - used as a function
     """The scripted upstream, as a process of its own."""
 
     def __enter__(self) -> str:

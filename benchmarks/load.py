@@ -12,8 +12,9 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from urllib.parse import urlsplit
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -34,9 +35,9 @@ class Seen:
 class Client(asyncio.Protocol):
     """One connection, with one call under way at most."""
 
-    def __init__(self, request: bytes, seen: Seen, done: Callable[[Client], None]) -> None:
-        """`done` is told after each answer, and may send again."""
-        self._request, self._seen, self._done = request, seen, done
+    def __init__(self, requests: Iterator[bytes], seen: Seen, done: Callable[[Client], None]) -> None:
+        """Sends the next of the requests each time; `done` is told after each answer, and may send again."""
+        self._requests, self._seen, self._done = requests, seen, done
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._began = 0.0
@@ -60,7 +61,7 @@ class Client(asyncio.Protocol):
         self._began = asked_at or time.perf_counter()
         self._head = 0
         self._buffer = b""
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -107,13 +108,13 @@ def request(url: str, key: str, body: bytes, headers: list[str]) -> bytes:
     return "\r\n".join(lines).encode() + HEAD_END + body
 
 
-async def load(url: str, call: bytes, connections: int, seconds: float, rate: float | None = None) -> Seen:
-    """Runs for that long; with a `rate` (calls per second) calls are sent at that pace, else one after the other."""
+async def load(url: str, calls: Sequence[bytes], connections: int, seconds: float, rate: float | None = None) -> Seen:
+    """Sends the calls in turn for that long; with a `rate` (calls per second) at it, else one after the other."""
     address = urlsplit(url)
     host, port = address.hostname or "127.0.0.1", address.port or 80
     seen = Seen()
-    until = time.perf_counter() + seconds
     idle: list[Client] = []
+    requests = cycle(calls)
 
     def again(client: Client) -> None:
         if rate is not None:
@@ -123,8 +124,9 @@ async def load(url: str, call: bytes, connections: int, seconds: float, rate: fl
 
     loop = asyncio.get_running_loop()
     clients = [
-        (await loop.create_connection(lambda: Client(call, seen, again), host, port))[1] for _ in range(connections)
+        (await loop.create_connection(lambda: Client(requests, seen, again), host, port))[1] for _ in range(connections)
     ]
+    until = time.perf_counter() + seconds
     if rate is None:
         for client in clients:
             client.send()
@@ -158,15 +160,15 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", required=True)
-    parser.add_argument("--key", default="sk-none")
+    parser.add_argument("--key", action="append", default=[])
     parser.add_argument("--body", required=True)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--rate", type=float)
     parser.add_argument("--header", action="append", default=[])
     given = parser.parse_args()
-    call = request(given.url, given.key, given.body.encode(), given.header)
-    seen = asyncio.run(load(given.url, call, given.connections, given.seconds, given.rate))
+    calls = [request(given.url, key, given.body.encode(), given.header) for key in given.key or ["sk-none"]]
+    seen = asyncio.run(load(given.url, calls, given.connections, given.seconds, given.rate))
     told = {
         "calls": len(seen.latencies),
         "failed": seen.failed,

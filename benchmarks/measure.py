@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,11 +54,18 @@ def body(model: str, *, stream: bool = False) -> str:
 
 
 def measured(
-    system: Running, *, seconds: float, connections: int, rate: float | None = None, stream: bool = False
+    system: Running,
+    *,
+    seconds: float,
+    connections: int,
+    rate: float | None = None,
+    stream: bool = False,
+    keys: Sequence[str] = (),
 ) -> Round:
-    """One round. The system has nothing else to do meanwhile."""
+    """One round, with the system's own key or these in turn. The system has nothing else to do meanwhile."""
     command = [sys.executable, "-m", "benchmarks.load", "--url", f"{system.url}/v1/chat/completions"]
-    command += ["--key", system.key, "--body", body(system.model, stream=stream)]
+    command += ["--body", body(system.model, stream=stream)]
+    command += [word for key in keys or (system.key,) for word in ("--key", key)]
     command += ["--connections", str(connections), "--seconds", str(seconds)]
     command += [] if rate is None else ["--rate", str(rate)]
     command += [word for name, value in system.headers.items() for word in ("--header", f"{name}: {value}")]

@@ -20,6 +20,7 @@ import requests
 import yaml
 
 from app.local.valkey import free_port
+from benchmarks import crowd
 from tests.services.postgres import Postgres
 from tests.services.stack import Stack, migrate
 from tests.services.valkey import Valkey
@@ -48,6 +49,7 @@ class Running:
     beside: dict[str, list[psutil.Process]] = field(default_factory=dict)
     model: str = MODEL
     headers: dict[str, str] = field(default_factory=dict)
+    redis_url: str = ""
 
     def cpu(self) -> float:
         """Seconds of CPU, user and system, that its processes have taken until now."""
@@ -72,8 +74,11 @@ def _cpu(process: psutil.Process) -> float:
 
 
 @contextmanager
-def tollgate(upstream: str, *, web: int = 1) -> Iterator[Running]:
-    """With everything on: virtual key, user budget, parallel limit, PostgreSQL, ledger rows through the worker."""
+def tollgate(upstream: str, *, web: int = 1, users: int = 0, rows: int = 0) -> Iterator[Running]:
+    """With everything on: virtual key, user budget, parallel limit, PostgreSQL, ledger rows through the worker.
+
+    `users` and `rows` are what is there already, as crowd.py makes it.
+    """
     config = {
         "model_list": [
             {
@@ -88,6 +93,10 @@ def tollgate(upstream: str, *, web: int = 1) -> Iterator[Running]:
         valkey = stack.enter_context(Valkey(directory))
         url = postgres.create("bench")
         migrate(url)
+        if users:
+            crowd.people(url, users)
+        if rows:
+            crowd.years(url, users, rows)
         running = stack.enter_context(Stack(url, valkey.url, config, web=web, workers=1))
         user = {"max_budget": 10_000, "max_parallel_requests": 10_000}
         authorization = {"Authorization": f"Bearer {running.master_key}"}
@@ -95,7 +104,7 @@ def tollgate(upstream: str, *, web: int = 1) -> Iterator[Running]:
         made.raise_for_status()
         processes = [psutil.Process(process.pid) for process in (*running.web, *running.workers)]
         beside = {"Valkey": [psutil.Process(valkey.pid)], "PostgreSQL": [psutil.Process(postgres.process.pid)]}
-        yield Running("Tollgate", running.urls[0], made.json()["key"], processes, beside)
+        yield Running("Tollgate", running.urls[0], made.json()["key"], processes, beside, redis_url=valkey.url)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any, cast
 
@@ -61,4 +62,7 @@ def begin_child(**_: object) -> None:
     with flask_app.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
+    # Thousands of objects come and go with each settled batch, and looking through the whole application for garbage
+    # each time took a third of what settling costs.
+    gc.freeze()
     reloader.watch("worker")

@@ -20,12 +20,13 @@ from app.limits.admission import Balance
 from app.limits.meters import EVENTS, UNREADABLE, WAKE
 from app.queue import SETTLE, send
 from worker import alerts
-from worker.budgets import check_users
+from worker.budgets import check_users, near_budget
 from worker.schedule import only_one
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
+# Larger ones gain little, and hold up admissions while Redis is told (see benchmarks/README.md).
+BATCH = 1000
 # What an event can do to a batch that is the event's fault, and not the database's.
 UNBOOKABLE = (DataError, IntegrityError, ValueError, KeyError, TypeError)
 # The task stays a moment after the last event: a steady trickle of calls then costs one message, not one each.
@@ -81,7 +82,7 @@ def settle_batch(block_ms: int) -> int:
         try:
             book(entries)
         except UNBOOKABLE:
-            book_one_by_one(entries)
+            book_in_parts(entries)
     return len(entries)
 
 
@@ -125,9 +126,11 @@ def book(entries: Sequence[Entry]) -> None:
     """
     windows = {window for entry in entries for window in post.windows(entry.event)}
     with write_transaction() as session:
-        post.post(session, [(entry.event, entry.abandoned) for entry in entries])
-        known = balances.read(session, windows)
-    alerts.raise_alerts({window: balance.spend for window, balance in known.items()})
+        known = post.post(session, [(entry.event, entry.abandoned) for entry in entries])
+        # Redis may not have heard of those that were booked before, and not by us.
+        known |= balances.read(session, windows - known.keys())
+    spends = {window: balance.spend for window, balance in known.items()}
+    alerts.raise_alerts(spends)
     costs = [cost for entry in entries for cost in costs_of(entry)]
     limited = {(meter, start) for meter, start, _ in costs}
     admission.settled(
@@ -136,7 +139,7 @@ def book(entries: Sequence[Entry]) -> None:
         [entry.id for entry in entries],
         costs,
     )
-    check_users({entry.event.user_id for entry in entries if entry.event.user_id is not None})
+    check_users(near_budget(spends))
 
 
 def costs_of(entry: Entry) -> list[tuple[str, int, str]]:
@@ -144,15 +147,23 @@ def costs_of(entry: Entry) -> list[tuple[str, int, str]]:
     return [(meter, start, entry.event.request_id) for meter, start, has_budget in entry.event.meters if has_budget]
 
 
-def book_one_by_one(entries: Sequence[Entry]) -> None:
-    """One event of the batch is impossible for the database: it alone is set aside."""
-    for entry in entries:
+def book_in_parts(entries: Sequence[Entry]) -> None:
+    """One event of the batch is impossible for the database: it alone is set aside, found by halving the batch."""
+    if len(entries) == 1:
+        _give_up(entries[0])
+        return
+    half = len(entries) // 2
+    for part in entries[:half], entries[half:]:
         try:
-            book([entry])
+            book(part)
         except UNBOOKABLE:
-            fields = {b"e": entry.event.to_bytes()}
-            if entry.abandoned is not None:
-                fields[b"abandoned"] = str(entry.abandoned).encode()
-            set_aside(entry.id, fields)
-            # Nothing will ever settle it, so nothing may stay set aside for it.
-            admission.settled([], set(), [], costs_of(entry))
+            book_in_parts(part)
+
+
+def _give_up(entry: Entry) -> None:
+    fields = {b"e": entry.event.to_bytes()}
+    if entry.abandoned is not None:
+        fields[b"abandoned"] = str(entry.abandoned).encode()
+    set_aside(entry.id, fields)
+    # Nothing will ever settle it, so nothing may stay set aside for it.
+    admission.settled([], set(), [], costs_of(entry))

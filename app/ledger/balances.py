@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from app import given_rows
 from app.extensions import database_errors, db
 from app.models import Balance
 
@@ -28,14 +31,22 @@ NOTHING = Settled(0, 0)
 def read(session: Session, windows: Iterable[Window]) -> dict[Window, Settled]:
     """Balances by (meter, window start); one that nothing was booked in yet is 0 at version 0."""
     wanted = sorted(set(windows))
-    found = session.execute(
-        sa.select(Balance.meter, Balance.window_start, Balance.spend, Balance.version).where(
-            sa.tuple_(Balance.meter, Balance.window_start).in_(wanted)
-        )
-    )
     balances = dict.fromkeys(wanted, NOTHING)
-    balances.update({(row.meter, row.window_start): Settled(row.spend, row.version) for row in found})
+    if wanted:
+        rows = given_rows.parameter({"meter": meter, "window_start": start} for meter, start in wanted)
+        found = session.connection().execute(_reading(session.get_bind().dialect.name), rows)
+        for meter, start, spend, version in found.all():
+            balances[meter, start] = Settled(spend, version)
     return balances
+
+
+@cache
+def _reading(dialect: str) -> Any:
+    given = given_rows.table(dialect, {"meter": sa.Text(), "window_start": sa.BigInteger()})
+    named = sa.and_(Balance.meter == given.c.meter, Balance.window_start == given.c.window_start)
+    return sa.select(Balance.meter, Balance.window_start, Balance.spend, Balance.version).join_from(
+        given, Balance, named
+    )
 
 
 def settled(windows: Iterable[Window]) -> dict[Window, Settled]:

@@ -9,19 +9,21 @@ What holds, always:
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from operator import add
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
+import orjson
 from sqlalchemy.orm import Session
 
-from app.ledger.balances import Window
+from app.ledger import writing
+from app.ledger.balances import Settled, Window
 from app.ledger.event import Attempt, CallEvent
 from app.ledger.pricing import Price, cost
 from app.ledger.usage import KINDS, Usage
-from app.models import Balance, DailySpend, DailyTag, LedgerRow
+from app.models import DailySpend, DailyTag
 
 UNPRICED = "unpriced"
 NO_USAGE = [0] * len(KINDS)
@@ -47,34 +49,45 @@ def windows(event: CallEvent) -> list[Window]:
     return [(meter, start) for meter, start, _ in event.meters]
 
 
-def post(session: Session, events: Sequence[tuple[CallEvent, int | None]]) -> None:
+def post(session: Session, events: Sequence[tuple[CallEvent, int | None]]) -> dict[Window, Settled]:
     """Writes the rows of these events and adds what is new to the balances and to the daily totals.
 
     All in key order, so that no two postings wait for each other in a circle. Each event comes with the cost of an
-    abandoned call (nano-dollars), or None for a call that was finished.
+    abandoned call (nano-dollars), or None for a call that was finished. Gives the balances that have changed.
     """
     first: dict[str, tuple[CallEvent, int | None]] = {}
     for event, abandoned in events:
         # A call that was given up for dead and ends after all has two events; the first decides, as between batches.
         first.setdefault(event.request_id, (event, abandoned))
-    rows = _in_key_order(row for event, abandoned in first.values() for row in rows_of(event, abandoned))
-    add_up(session, _insert_new(session, rows))
+    rows = [row for request_id in sorted(first) for row in rows_of(*first[request_id])]
+    return add_up(session, _insert_new(session, rows))
 
 
-def add_up(session: Session, new: Sequence[dict[str, Any]]) -> None:
-    """Adds rows that this transaction has inserted to their balances and to the daily totals."""
-    added: dict[Window, int] = defaultdict(int)
+def add_up(session: Session, new: Sequence[dict[str, Any]]) -> dict[Window, Settled]:
+    """Adds rows that this transaction has inserted to their balances and to the daily totals.
+
+    Gives the balances that have changed.
+    """
+    added: dict[Window, int] = {}
+    days: dict[tuple[Any, ...], list[int]] = {}
+    tags: dict[tuple[Any, ...], list[int]] = {}
     for row in new:
+        cost = row["cost"]
         for meter, start in row["meters"]:
-            added[meter, start] += row["cost"]
-    _add(session, added)
-    _add_totals(session, DailySpend, DAY_GROUP, DAY_SUMS, ((_day_group(row), row) for row in new))
-    tagged = (((row["started_at"].date(), tag), row) for row in new for tag in dict.fromkeys(row["tags"]))
-    _add_totals(session, DailyTag, TAG_GROUP, TAG_SUMS, tagged)
+            window = meter, start
+            added[window] = added.get(window, 0) + cost
+        day, counted = row["started_at"].date(), _counted(row)
+        _add(days, _day_group(day, row), counted)
+        for tag in dict.fromkeys(row["tags"]):
+            _add(tags, (day, tag), counted[: len(TAG_SUMS)])
+    changed = writing.add_to_balances(session, added)
+    writing.add_to_totals(session, DailySpend, DAY_GROUP, DAY_SUMS, days)
+    writing.add_to_totals(session, DailyTag, TAG_GROUP, TAG_SUMS, tags)
+    return changed
 
 
 def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
-    """The ledger rows of one event, as columns."""
+    """The ledger rows of one event, as columns, in the order of their attempts."""
     common = {
         "request_id": event.request_id,
         "key_id": event.key_id,
@@ -91,17 +104,19 @@ def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
         "first_byte_at": None if event.first_byte_ms is None else _moment(event.first_byte_ms),
         "ended_at": _moment(event.ended_ms or event.started_ms),
         "entry": CALL,
-        "meters": [list(window) for window in windows(event)],
+        "meters": windows(event),
     }
     if abandoned is not None:
         return [common | _abandoned(abandoned)]
-    return [common | {"attempt": number} | _attempted(attempt) for number, attempt in enumerate(event.attempts)]
+    return [common | _attempted(number, attempt) for number, attempt in enumerate(event.attempts)]
 
 
-def _attempted(attempt: Attempt) -> dict[str, Any]:
-    price = None if attempt.price is None else Price.from_wire(attempt.price)
+def _attempted(number: int, attempt: Attempt) -> dict[str, Any]:
+    price = None if attempt.price is None else _price(orjson.dumps(attempt.price))
     usage = Usage.from_wire(attempt.usage)
     return {
+        **amounts(usage),
+        "attempt": number,
         "deployment_id": attempt.deployment_id,
         "provider": attempt.provider,
         "model": attempt.model,
@@ -111,11 +126,17 @@ def _attempted(attempt: Attempt) -> dict[str, Any]:
         "tier": attempt.tier.replace("\0", "")[:LONGEST_TIER],
         "cost": 0 if price is None else cost(price, usage),
         "price": UNPRICED if price is None else price.source,
-    } | amounts(usage)
+    }
+
+
+@lru_cache(maxsize=4096)
+def _price(wire: bytes) -> Price:
+    """A price of an event. There are many more events than prices."""
+    return Price.from_wire(orjson.loads(wire))
 
 
 def _abandoned(held: int) -> dict[str, Any]:
-    return {
+    return amounts(Usage.from_wire(NO_USAGE)) | {
         "attempt": 0,
         "deployment_id": "",
         "provider": "",
@@ -126,7 +147,7 @@ def _abandoned(held: int) -> dict[str, Any]:
         "tier": "",
         "cost": held,
         "price": "held",
-    } | amounts(Usage.from_wire(NO_USAGE))
+    }
 
 
 def amounts(usage: Usage) -> dict[str, int]:
@@ -136,17 +157,6 @@ def amounts(usage: Usage) -> dict[str, int]:
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _insert(session: Session, table: type[Any]) -> Any:
-    """An INSERT of the database at hand; both speak ON CONFLICT in the same words."""
-    dialect = session.get_bind().dialect.name
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-
-
-def _in_key_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Two workers that post the same rows take their locks in the same order."""
-    return sorted(rows, key=lambda row: (row["request_id"], row["attempt"]))
 
 
 def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -161,56 +171,19 @@ def _insert_new(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[s
 
 
 def insert_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Inserts the rows that are not there yet; gives those."""
-    if not rows:
-        return []
-    statement = _insert(session, LedgerRow).on_conflict_do_nothing().returning(LedgerRow.request_id, LedgerRow.attempt)
-    written = {(row.request_id, row.attempt) for row in session.connection().execute(statement, rows)}
+    """Inserts the rows that are not there yet; gives those. They come in the order of their keys."""
+    written = writing.insert_new(session, rows)
     return [row for row in rows if (row["request_id"], row["attempt"]) in written]
 
 
-def _add(session: Session, amounts: dict[Window, int]) -> None:
-    """Adds to the balances; every one that is named gets a new version."""
-    if not amounts:
-        return
-    statement = _insert(session, Balance)
-    statement = statement.on_conflict_do_update(
-        index_elements=[Balance.meter, Balance.window_start],
-        set_={"spend": Balance.spend + statement.excluded.spend, "version": Balance.version + 1},
-    )
-    values: Iterable[dict[str, Any]] = (
-        {"meter": meter, "window_start": start, "spend": amount, "version": 1}
-        for (meter, start), amount in sorted(amounts.items())
-    )
-    session.connection().execute(statement, list(values))
+def _day_group(day: date, row: dict[str, Any]) -> tuple[Any, ...]:
+    who = row["user_id"] or "", row["key_id"] or "", row["team_id"] or "", row["customer_id"] or ""
+    return (day, *who, row["model_name"], row["provider"])
 
 
-def _day_group(row: dict[str, Any]) -> tuple[Any, ...]:
-    who = [row[name] or "" for name in ("user_id", "key_id", "team_id", "customer_id")]
-    return (row["started_at"].date(), *who, row["model_name"], row["provider"])
-
-
-def _add_totals(
-    session: Session,
-    table: type[Any],
-    group: Sequence[str],
-    sums: Sequence[str],
-    grouped: Iterable[tuple[tuple[Any, ...], dict[str, Any]]],
-) -> None:
-    """Adds rows to the totals of their groups; a batch costs no more than it has different groups."""
-    totals: dict[tuple[Any, ...], list[int]] = {}
-    for place, row in grouped:
-        total = totals.setdefault(place, [0] * len(sums))
-        for number, amount in enumerate(_counted(row)[: len(sums)]):
-            total[number] += amount
-    if not totals:
-        return
-    statement = _insert(session, table)
-    statement = statement.on_conflict_do_update(
-        index_elements=group, set_={name: getattr(table, name) + statement.excluded[name] for name in sums}
-    )
-    values = [dict(zip((*group, *sums), (*place, *total), strict=True)) for place, total in sorted(totals.items())]
-    session.connection().execute(statement, values)
+def _add(totals: dict[tuple[Any, ...], list[int]], place: tuple[Any, ...], amounts: Sequence[int]) -> None:
+    total = totals.get(place)
+    totals[place] = list(amounts) if total is None else list(map(add, total, amounts))
 
 
 def _counted(row: dict[str, Any]) -> tuple[int, ...]:

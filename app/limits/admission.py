@@ -391,9 +391,13 @@ def settled(
         limits = (balance.meter, balance.window_start) in limiting
         arguments += [balance.spend, balance.version, "1" if limits else "0"]
     arguments += entries
+    # A call that has two events in a batch has one cost.
+    calls: dict[tuple[str, int], dict[str, None]] = {}
     for meter, window_start, request_id in costs:
-        keys += [budget_key(meter, window_start), holds_key(meter, window_start)]
-        arguments.append(request_id)
+        calls.setdefault((meter, window_start), {})[request_id] = None
+    for window, request_ids in calls.items():
+        keys += [budget_key(*window), holds_key(*window)]
+        arguments += [len(request_ids), *request_ids]
     _settled(keys, arguments)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
 import pytest
 from flask import Flask
 
-from app.extensions import redis
+from app.extensions import redis, write_transaction
 from app.ledger import balances, rows
 from app.limits.meters import EVENTS, UNREADABLE, budget_key
+from app.models import Budget, Credit, User
 from app.queue import SETTLE
-from worker.budgets import budgets
+from worker.budgets import budgets, near_budget
 from worker.settle import settle, settle_batch
 from worker.sweep import sweep
 
@@ -149,3 +151,45 @@ def test_deleting_a_user_keeps_what_was_spent_in_the_ledger(gateway_app: Flask) 
 
 def test_the_worker_is_asked_by_a_name_that_it_knows(gateway_app: Flask) -> None:
     assert SETTLE in gateway_app.extensions["celery"].tasks
+
+
+def test_an_event_that_cannot_be_booked_is_set_aside_alone(gateway_app: Flask) -> None:
+    caller = Caller(gateway_app)
+    for _ in range(5):
+        caller.call()
+    entries = store().xrange(EVENTS)
+    broken = orjson.loads(entries[2][1][b"e"])
+    broken["attempts"][0]["usage"][0] = -1
+    for number, (place, fields) in enumerate(entries):
+        store().xdel(EVENTS, place)
+        store().xadd(EVENTS, {"e": orjson.dumps(broken)} if number == 2 else fields)
+    settle_batch(0)
+    assert (store().xlen(UNREADABLE), store().xlen(EVENTS), rows.find()[1]) == (1, 0, 4)
+
+
+def test_only_users_whose_balance_reaches_their_budget_are_looked_at() -> None:
+    with write_transaction() as session:
+        session.add(Budget(budget_id="small", max_budget=100))
+        session.add(User(user_id="free"))
+        session.flush()
+        session.add(User(user_id="own", max_budget=200, budget_id="small"))
+        session.add(User(user_id="template", budget_id="small"))
+        session.add(User(user_id="taken", max_budget=300))
+        session.add(Credit(id="c1", meter="user:taken", window_start=0, amount=-150))
+    users = ("free", "own", "template", "taken", "nobody")
+    spends = {spend: {(f"user:{user}", 0): spend for user in users} for spend in (99, 100, 149, 150, 199, 200)}
+    near = {spend: sorted(near_budget(of_users)) for spend, of_users in spends.items()}
+    assert near == {
+        99: [],
+        100: ["template"],
+        149: ["template"],
+        150: ["taken", "template"],
+        199: ["taken", "template"],
+        200: ["own", "taken", "template"],
+    }
+
+
+def test_the_fullest_window_of_a_user_decides_whether_they_are_looked_at() -> None:
+    with write_transaction() as session:
+        session.add(User(user_id="ada", max_budget=100))
+    assert near_budget({("user:ada", 0): 100, ("user:ada", 60): 1, ("key:k1", 0): 100}) == ["ada"]
