@@ -114,10 +114,19 @@ _current = _Current()
 class _Http(HTTPConnection):
     """Tells the running call which connection it uses, so that it can be closed when the client leaves."""
 
+    _user: Running | None = None
+
     def request(self, *args: Any, **options: Any) -> None:
-        if _current.running is not None:
-            _current.running.connection = self
+        self._user = _current.running
+        if self._user is not None:
+            self._user.connection = self
         super().request(*args, **options)
+
+    def let_go(self) -> None:
+        """It is kept for other calls: the one that has used it must not close it any more."""
+        user, self._user = self._user, None
+        if user is not None and user.connection is self:
+            user.connection = None
 
 
 class _Https(_Http, HTTPSConnection):
@@ -125,10 +134,19 @@ class _Https(_Http, HTTPSConnection):
 
 
 class _HttpPool(urllib3.HTTPConnectionPool):
+    """Its connections are let go as soon as the last byte has come, which may be long before the call is over."""
+
     ConnectionCls = _Http
 
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.let_go()
+        super()._put_conn(conn)
 
-class _HttpsPool(urllib3.HTTPSConnectionPool):
+
+class _HttpsPool(_HttpPool, urllib3.HTTPSConnectionPool):
+    """As _HttpPool, over TLS."""
+
     ConnectionCls = _Https
 
 
