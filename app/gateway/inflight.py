@@ -160,13 +160,15 @@ class InFlight:
 
     def _watch_clients(self) -> None:
         for running in list(self._running.values()):
-            if running.client is not None and not running.left and has_closed(running.client):
+            # Again and again until the call is over: it may only now have got the connection that has to be closed.
+            if running.left or (running.client is not None and has_closed(running.client)):
                 running.leave()
 
     def _watch_deadlines(self) -> None:
+        """As for clients that have left."""
         now = time.monotonic()
         for running in list(self._running.values()):
-            if now >= running.deadline and not running.cut:
+            if now >= running.deadline:
                 running.cut_off()
 
     def _renew(self) -> None:

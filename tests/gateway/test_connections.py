@@ -10,11 +10,9 @@ import pytest
 from app.gateway.call import connections, send
 from app.gateway.offers import Offer, offer
 from app.gateway.patience import Patience
-from app.gateway.running import Running
-from app.ledger.event import CallEvent
-from app.limits.meters import Tokens
 from app.model_list import Deployment
 from app.providers.base import Sent
+from tests.gateway.running import a_call
 from tests.scripted_provider import ScriptedProvider
 
 BODY, STREAM = b'{"model": "m", "messages": []}', b'{"model": "m", "messages": [], "stream": true}'
@@ -30,27 +28,10 @@ def deployed(provider: ScriptedProvider, model: str) -> Offer:
     return offer(Deployment("d", "m", "openai", model, api_base=f"{provider.url}/v1", api_key="sk-provider"))
 
 
-def running() -> Running:
-    event = CallEvent(
-        request_id="req_1",
-        key_id="k",
-        token="",
-        user_id="ada",
-        end_user=None,
-        route="chat/completions",
-        model_name="m",
-        stream=False,
-        started_ms=0,
-        hold=0,
-        meters=[],
-    )
-    return Running(event, (), Tokens(), None)
-
-
 def test_a_connection_that_is_kept_for_others_is_not_closed_when_the_client_leaves(provider: ScriptedProvider) -> None:
     """The last piece may be long on its way to a slow client, while another call uses the connection already."""
     pool, patience = connections(), Patience(5, 5, 5, 5)
-    leaving, staying = running(), running()
+    leaving, staying = a_call(), a_call()
     body = {"model": "m", "messages": []}
     whole = Sent("chat/completions", BODY, body)
     stream = replace(whole, raw=STREAM, body=body | {"stream": True}, stream=True)
