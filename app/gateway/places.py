@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from app.errors import DeploymentsFull
+from app.errors import DeploymentsFull, LimitsUnavailable
 from app.gateway import rates
 from app.gateway.asked import Asked
 from app.gateway.offers import Offer
-from app.gateway.running import Running
+from app.gateway.running import Leaving, Running
 from app.limits import places
 from app.limits.meters import Tokens
 from app.limits.places import Full, Place, Ranked, Room
@@ -58,7 +58,12 @@ class Places:
         rooms = [self._rooms[one.id] for one in wanted]
         until = time.monotonic() + (self._wait if wait else 0)
         while True:
-            found = places.take(attempt, rooms, self._ranked, self._lease_ms, self._tokens, stream=self._stream)
+            try:
+                found = places.take(attempt, rooms, self._ranked, self._lease_ms, self._tokens, stream=self._stream)
+            except LimitsUnavailable:
+                # Redis may have given a place, and only its answer was lost.
+                running.unleft.extend(Leaving(place) for place in places.possible(attempt, rooms))
+                raise
             if isinstance(found, Place):
                 running.place = found
                 return next(one for one in wanted if one.id == found.room.deployment)

@@ -6,17 +6,26 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
+from app.errors import LimitsUnavailable
 from app.extensions import redis
+from app.gateway.asked import Request, parse
 from app.gateway.inflight import InFlight
-from app.gateway.running import Running, has_closed
-from app.limits import admission
-from app.limits.meters import Tokens
+from app.gateway.offers import offer
+from app.gateway.places import Places
+from app.gateway.running import Running, has_closed, leave_place
+from app.limits import admission, places
+from app.limits.meters import Tokens, places_key
+from app.limits.places import Place, Room
+from app.router_settings import Router
 from tests.gateway.running import an_event
 from tests.journeys.waiting import until
+from tests.services.settings import MOCK
+from tests.services.valkey import Valkey
 
 
 @pytest.fixture
@@ -60,8 +69,16 @@ class Upstream:
 
 
 @pytest.fixture
-def in_flight(redis_url: str) -> Iterator[InFlight]:
-    redis.init_app(redis_url)
+def redis_server(tmp_path: Path) -> Iterator[Valkey]:
+    """A Valkey that a test may freeze."""
+    with Valkey(tmp_path) as running:
+        yield running
+        redis.client.close()
+
+
+@pytest.fixture
+def in_flight(redis_server: Valkey) -> Iterator[InFlight]:
+    redis.init_app(redis_server.url)
     admission.warm_up(at_once=True)
     found = InFlight(30.0, nullcontext)
     yield found
@@ -98,3 +115,38 @@ def test_a_client_that_leaves_while_its_call_connects_is_not_answered_by_a_provi
         running.connection = Upstream(ours)
         provider.settimeout(5)
         assert provider.recv(1) == b""
+
+
+ONE = Room("a", max_parallel=1)
+
+
+def places_taken() -> int:
+    return int(redis.client.zcard(places_key("a")))
+
+
+def test_a_place_whose_call_ends_while_redis_is_frozen_is_given_back_when_it_answers(
+    in_flight: InFlight, redis_server: Valkey
+) -> None:
+    running = started(in_flight)
+    found = places.take("req_1:1", [ONE], "given", 30_000, Tokens(), stream=False)
+    assert isinstance(found, Place)
+    running.place = found
+    redis_server.stop()
+    leave_place(running, 0)
+    redis_server.cont()
+    until(lambda: places_taken() == 0)
+
+
+def test_a_place_that_redis_gave_to_a_call_that_did_not_hear_of_it_is_given_back(
+    in_flight: InFlight, redis_server: Valkey
+) -> None:
+    running = started(in_flight)
+    one = offer(replace(MOCK, id="a", max_parallel_requests=1))
+    asked = parse(Request("chat/completions", b'{"model": "m", "messages": []}', {}))
+    seats = Places(Router(), [one], asked, lease=30.0, wait=0)
+    redis_server.stop()
+    with pytest.raises(LimitsUnavailable):
+        seats.take([one.deployment], running, wait=False)
+    redis_server.cont()
+    until(lambda: not running.unleft)
+    assert places_taken() == 0
