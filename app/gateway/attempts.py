@@ -128,6 +128,11 @@ class Attempts:
         """Who is asked now, with a place there; None: nobody any more."""
         self._check_client()
         now = time.monotonic()
+        if not self.failed and now >= self._deadline:
+            # All of it went by in queues.
+            raise NoAnswer(
+                Failure.TIMEOUT, ProviderTimedOut("The time for this call was over before a provider was asked.")
+            )
         turn = self._candidates.turn(now)
         if turn is None or (self.failed and not self._may_retry(now)) or not self._paused(turn, now):
             return None
