@@ -65,7 +65,7 @@ class Places:
                 running.unleft.extend(Leaving(place) for place in places.possible(attempt, rooms))
                 raise
             if isinstance(found, Place):
-                running.place = found
+                running.place, self.full = found, None
                 return next(one for one in wanted if one.id == found.room.deployment)
             self.full = found
             if found.reason != "parallel" or running.left or time.monotonic() >= min(until, running.deadline):
