@@ -23,8 +23,9 @@ RANKED: Mapping[str, Ranked] = {
     "usage-based-routing": "usage",
     "usage-based-routing-v2": "usage",
 }
-# How often a call that waits for a place looks for one, and what a client is told who has to come back, in seconds.
-NAP, COME_BACK = 0.05, 1
+# How long a call that waits for a place sleeps between two looks: it grows from one to the other. And what a client is
+# told who has to come back. In seconds.
+SHORTEST_NAP, LONGEST_NAP, COME_BACK = 0.05, 0.25, 1
 SCOPE = "deployment"
 FULL = {
     "parallel": "{taken} of {limit} parallel requests are running at a deployment",
@@ -57,6 +58,7 @@ class Places:
         attempt = f"{running.event.request_id}:{self._taken}"
         rooms = [self._rooms[one.id] for one in wanted]
         until = time.monotonic() + (self._wait if wait else 0)
+        nap = SHORTEST_NAP
         while True:
             try:
                 found = places.take(attempt, rooms, self._ranked, self._lease_ms, self._tokens, stream=self._stream)
@@ -70,7 +72,8 @@ class Places:
             self.full = found
             if found.reason != "parallel" or running.left or time.monotonic() >= min(until, running.deadline):
                 return None
-            time.sleep(NAP)
+            time.sleep(nap)
+            nap = min(nap * 1.25, LONGEST_NAP)
 
     def refusal(self, model: str) -> DeploymentsFull:
         """The error for a caller whose call found no room."""
