@@ -99,8 +99,13 @@ class Handler(BaseHTTPRequestHandler):
             self._send_json(404, openai_error(f"Unknown request URL: GET {self.path}", "invalid_request_error"))
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        raw = self.rfile.read(length)
         self._call = None
+        if len(raw) < length:
+            # Its sender died in the middle of it: that was no call.
+            self.close_connection = True
+            return
         if self.path == "/__reset":
             self.server.provider.reset()
             self._send_json(200, {})

@@ -109,6 +109,8 @@ class Attempts:
         self._candidates = Candidates([one.deployment for one in offers], resting)
         self.failed: list[Failed] = []
         self.asking: Offer | None = None
+        # How many of them did not know what the request goes on from: to ask others is no retry.
+        self._strangers = 0
         self._failure = Failure.UNAVAILABLE
         # What the last attempt said: the provider's own error, or ours.
         self._said: Answered | TollgateError | None = None
@@ -128,24 +130,33 @@ class Attempts:
         """Who is asked now, with a place there; None: nobody any more."""
         self._check_client()
         now = time.monotonic()
+        if not self.failed and now >= self._deadline:
+            # All of it went by in queues.
+            raise NoAnswer(
+                Failure.TIMEOUT, ProviderTimedOut("The time for this call was over before a provider was asked.")
+            )
         turn = self._candidates.turn(now)
         if turn is None or (self.failed and not self._may_retry(now)) or not self._paused(turn, now):
             return None
         try:
-            deployment = self._seats.take(turn.deployments, self._running, wait=not self.failed)
+            deployment = self._seats.take(turn.deployments, self._running, wait=not self._retries)
         except LimitsUnavailable as error:
             raise NoAnswer(Failure.UNAVAILABLE, error) from error
         self._check_client()
         return None if deployment is None else self._offers[deployment.id]
 
     def _may_retry(self, now: float) -> bool:
-        return now < self._deadline and len(self.failed) <= self._router.retries(self._asked.model, self._failure)
+        return now < self._deadline and self._retries <= self._router.retries(self._asked.model, self._failure)
+
+    @property
+    def _retries(self) -> int:
+        return len(self.failed) - self._strangers
 
     def _paused(self, turn: Turn, now: float) -> bool:
         """Waits before a deployment is asked again; False where that would take too long."""
         if not turn.again:
             return True
-        seconds = waits.pause(len(self.failed) - 1, self._router.retry_after, _random)
+        seconds = waits.pause(self._retries - 1, self._router.retry_after, _random)
         until = max(now + seconds, turn.not_before)
         if until - now > max(waits.LONGEST_PAUSE, self._router.retry_after) or until >= self._deadline:
             return False
@@ -211,6 +222,13 @@ class Attempts:
         failure = classify(upstream.status, body)
         whole = LocalAnswer(upstream.status, upstream.headers, [body])
         answered = Answered(whole, one, list(self.failed), failure)
+        if failure is Failure.NOT_HERE:
+            self.failed.append(Failed(one, upstream.status))
+            self._strangers += 1
+            self._failure, self._said = failure, answered
+            self._candidates.drop(one.deployment)
+            self._leave(0)
+            return None
         if failure.is_the_callers:
             return answered
         self._note(one, upstream.status, failure, waits.retry_after(upstream.headers, datetime.now(UTC)), answered)
@@ -255,13 +273,15 @@ class Attempts:
         now = time.monotonic()
         opens = self._candidates.opens(now)
         seconds = 0 if opens is None else opens - now
-        if isinstance(self._said, Answered):
+        # One that may know what the request goes on from is among those that could not be asked.
+        missed = self._failure is Failure.NOT_HERE and (opens is not None or self._seats.full is not None)
+        if isinstance(self._said, Answered) and not missed:
             upstream = self._said.upstream
             if opens is not None:
                 upstream.headers = {name.lower(): value for name, value in upstream.headers.items()}
                 upstream.headers |= {"retry-after": str(max(1, math.ceil(seconds)))}
             return self._said
-        if self._said is not None:
+        if isinstance(self._said, TollgateError):
             raise NoAnswer(self._failure, self._said)
         if self._seats.full is not None:
             raise NoAnswer(Failure.RATE_LIMIT, self._seats.refusal(self._asked.model))

@@ -7,6 +7,8 @@ leaves nothing behind but the rows of those that have ended.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -53,10 +55,11 @@ class Hop:
         return request_id if self.number == 0 else f"{request_id}-{self.number}"
 
 
-def through(router: Router, call: Callable[[Hop], Answer]) -> Answer:
+def through(router: Router, call: Callable[[Hop], Answer], until: float = math.inf) -> Answer:
     """The answer of the first hop that has a good one; else what the first of all said.
 
-    `call` raises HopFailed, or what refuses the hop: one that stands in is passed over then. Raises any TollgateError.
+    `call` raises HopFailed, or what refuses the hop: one that stands in is passed over then. None begins after `until`
+    (time.monotonic()). Raises any TollgateError.
     """
     try:
         return call(Hop())
@@ -64,7 +67,7 @@ def through(router: Router, call: Callable[[Hop], Answer]) -> Answer:
         first = failed
     wanted = list(stand_ins(router, first.model, first.failure))
     tried, counted, number = {first.model}, first.counted, 0
-    while wanted and number < router.max_fallbacks:
+    while wanted and number < router.max_fallbacks and time.monotonic() < until:
         model = wanted.pop(0)
         if model in tried:
             continue

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from app import queue
 from app.errors import DatabaseUnavailable, LimitsUnavailable
 from app.extensions import redis, write_transaction
-from app.gateway.running import Running, has_closed, leave_place
+from app.gateway.running import Leaving, Running, has_closed, leave_place
 from app.ledger import post
 from app.ledger.event import CallEvent
 from app.limits import admission, places
@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.5
 RENEWED_AT_ONCE = 500
-# Refused calls that Redis may have admitted: they book nothing, so during a long outage the oldest may be forgotten.
+# Refused calls that Redis may have admitted, and places that it has not taken back: they book nothing, so during a long
+# outage the oldest may be forgotten.
 MOST_GIVEN_BACK = 100_000
 # Endings that Redis has and the worker has not settled. Beyond this many the oldest are left to Redis alone.
 MOST_UNCONFIRMED = 50_000
@@ -70,6 +71,7 @@ class InFlight:
         self._unsent: deque[Ending] = deque()
         self._given_back: deque[Ending] = deque(maxlen=MOST_GIVEN_BACK)
         self._unconfirmed: deque[Ending] = deque(maxlen=MOST_UNCONFIRMED)
+        self._unleft: deque[Leaving] = deque(maxlen=MOST_GIVEN_BACK)
         self._life: tuple[object, str] | None = None
         self._renewed = time.monotonic()
         self._thread: threading.Thread | None = None
@@ -80,7 +82,8 @@ class InFlight:
         self, event: CallEvent, meters: tuple[Meter, ...], tokens: Tokens, client: socket.socket | None
     ) -> Running:
         """From now on the call's lease is renewed. Where `client` is given, the call ends when that has gone."""
-        running = self._running[event.request_id] = Running(event, meters, tokens, client)
+        running = Running(event, meters, tokens, client, unleft=self._unleft)
+        self._running[event.request_id] = running
         if self._thread is None:
             self._begin()
         return running
@@ -155,18 +158,21 @@ class InFlight:
             self._renew()
             self._send_again(self._unsent)
             self._send_again(self._given_back)
+            self._leave_again()
         except LimitsUnavailable:
             self._write_to_sql(SQL_AFTER_SECONDS)
 
     def _watch_clients(self) -> None:
         for running in list(self._running.values()):
-            if running.client is not None and not running.left and has_closed(running.client):
+            # Again and again until the call is over: it may only now have got the connection that has to be closed.
+            if running.left or (running.client is not None and has_closed(running.client)):
                 running.leave()
 
     def _watch_deadlines(self) -> None:
+        """As for clients that have left."""
         now = time.monotonic()
         for running in list(self._running.values()):
-            if now >= running.deadline and not running.cut:
+            if now >= running.deadline:
                 running.cut_off()
 
     def _renew(self) -> None:
@@ -183,6 +189,11 @@ class InFlight:
         while endings:
             self._tell(endings[0])
             endings.popleft()
+
+    def _leave_again(self) -> None:
+        while self._unleft:
+            self._unleft[0].tell()
+            self._unleft.popleft()
 
     def _compare_lives(self) -> None:
         """Puts everything back into a Redis that has restarted or was emptied; else forgets what is settled."""

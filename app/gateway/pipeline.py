@@ -109,7 +109,7 @@ class Gateway:
             started_ms=int(time.time() * 1000),
             deadline=time.monotonic() + total(self.settings.router.timeouts),
         )
-        return through(self.settings.router, lambda hop: self._hop(call, hop))
+        return through(self.settings.router, lambda hop: self._hop(call, hop), call.deadline)
 
     def _hop(self, call: Call, hop: Hop) -> Answer:
         """The answer of one model. Raises HopFailed where another may do better, and any TollgateError."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from app.errors import DeploymentsFull
+from app.errors import DeploymentsFull, LimitsUnavailable
 from app.gateway import rates
 from app.gateway.asked import Asked
 from app.gateway.offers import Offer
-from app.gateway.running import Running
+from app.gateway.running import Leaving, Running
 from app.limits import places
 from app.limits.meters import Tokens
 from app.limits.places import Full, Place, Ranked, Room
@@ -23,8 +23,9 @@ RANKED: Mapping[str, Ranked] = {
     "usage-based-routing": "usage",
     "usage-based-routing-v2": "usage",
 }
-# How often a call that waits for a place looks for one, and what a client is told who has to come back, in seconds.
-NAP, COME_BACK = 0.05, 1
+# How long a call that waits for a place sleeps between two looks: it grows from one to the other. And what a client is
+# told who has to come back. In seconds.
+SHORTEST_NAP, LONGEST_NAP, COME_BACK = 0.05, 0.25, 1
 SCOPE = "deployment"
 FULL = {
     "parallel": "{taken} of {limit} parallel requests are running at a deployment",
@@ -57,15 +58,22 @@ class Places:
         attempt = f"{running.event.request_id}:{self._taken}"
         rooms = [self._rooms[one.id] for one in wanted]
         until = time.monotonic() + (self._wait if wait else 0)
+        nap = SHORTEST_NAP
         while True:
-            found = places.take(attempt, rooms, self._ranked, self._lease_ms, self._tokens, stream=self._stream)
+            try:
+                found = places.take(attempt, rooms, self._ranked, self._lease_ms, self._tokens, stream=self._stream)
+            except LimitsUnavailable:
+                # Redis may have given a place, and only its answer was lost.
+                running.unleft.extend(Leaving(place) for place in places.possible(attempt, rooms))
+                raise
             if isinstance(found, Place):
-                running.place = found
+                running.place, self.full = found, None
                 return next(one for one in wanted if one.id == found.room.deployment)
             self.full = found
             if found.reason != "parallel" or running.left or time.monotonic() >= min(until, running.deadline):
                 return None
-            time.sleep(NAP)
+            time.sleep(nap)
+            nap = min(nap * 1.25, LONGEST_NAP)
 
     def refusal(self, model: str) -> DeploymentsFull:
         """The error for a caller whose call found no room."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import time
-from contextlib import suppress
+from collections import deque
 from dataclasses import dataclass, field
 
 from app.errors import LimitsUnavailable
@@ -19,6 +19,22 @@ from app.limits.places import Place
 CLOSE_WAIT, CLOSED = 8, 7
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A place that is given back, with the tokens that were used and how long the answer took to begin (ms, if told).
+
+    That there ever was such a place need not be certain.
+    """
+
+    place: Place
+    tokens: int = 0
+    began_ms: int | None = None
+
+    def tell(self) -> None:
+        """May be repeated. Raises LimitsUnavailable."""
+        places.leave(self.place, self.tokens, self.began_ms)
+
+
 @dataclass(slots=True, eq=False)
 class Running:
     """One admitted call, reckoned with `tokens`; `since` is on the clock of time.monotonic().
@@ -26,7 +42,7 @@ class Running:
     `client` is the caller's socket where it is known, `connection` the provider's while in use. `left` says that the
     client has gone, and that the connection was closed because of it. `place` is what it has at a deployment, where
     that counts, and `began_ms` how long its answer took to begin. It is `cut` off when `deadline` has passed (on the
-    clock of time.monotonic()).
+    clock of time.monotonic()). `unleft` are places that Redis has not taken back yet.
     """
 
     event: CallEvent
@@ -40,6 +56,7 @@ class Running:
     began_ms: int | None = None
     deadline: float = math.inf
     cut: bool = False
+    unleft: deque[Leaving] = field(default_factory=deque)
 
     def leave(self) -> None:
         """The client has gone: whoever waits for the provider gets an error at once."""
@@ -57,11 +74,14 @@ class Running:
 
 
 def leave_place(running: Running, tokens: int) -> None:
-    """Gives back a call's place at a deployment, if it has one. With Redis down its slot ends with its lease."""
+    """Gives back a call's place at a deployment, if it has one. With Redis down that is done when it answers again."""
     place, running.place = running.place, None
     if place is not None:
-        with suppress(LimitsUnavailable):
-            places.leave(place, tokens, running.began_ms)
+        leaving = Leaving(place, tokens, running.began_ms)
+        try:
+            leaving.tell()
+        except LimitsUnavailable:
+            running.unleft.append(leaving)
     running.began_ms = None
 
 

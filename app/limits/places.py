@@ -102,6 +102,11 @@ def take(
     return Full(answer[1].decode(), int(answer[2]), int(answer[3]), None if wait < 0 else wait)
 
 
+def possible(attempt: str, rooms: Iterable[Room]) -> list[Place]:
+    """The places that `take` may have taken where it got no answer: at the most one of them was."""
+    return [Place(room, attempt, "whole") for room in rooms]
+
+
 def leave(place: Place, tokens: int, began_ms: int | None) -> None:
     """The attempt is over and has used so many tokens; its answer began after `began_ms` (None: says nothing).
 

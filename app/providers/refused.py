@@ -14,6 +14,8 @@ CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length",
 POLICY_CODES = frozenset(
     {"content_filter", "content_policy_violation", "responsibleaipolicyviolation", "moderation_blocked"}
 )
+# What one organization or resource keeps, or has encrypted, no other knows: OpenAI ("Conversation state", "Reasoning").
+ELSEWHERE_CODES = frozenset({"previous_response_not_found", "invalid_encrypted_content"})
 # What only the message says, in lower case. Anthropic ("Errors"; 400 invalid_request_error), Gemini (400
 # INVALID_ARGUMENT), Bedrock (ValidationException), Cohere, vLLM, OpenRouter.
 CONTEXT_TEXTS = (
@@ -51,6 +53,8 @@ TOO_MANY, FIRST_OF_THE_PROVIDER = 429, 500
 def classify(status: int, body: bytes) -> Failure:
     """What an answer with an error's status (400 and above) says; `body` as the provider sent it."""
     words, text = _said(body)
+    if status < FIRST_OF_THE_PROVIDER and words & ELSEWHERE_CODES:
+        return Failure.NOT_HERE
     if status in CALLERS or status == TOO_MANY:
         if words & POLICY_CODES or (status != TOO_MANY and any(part in text for part in POLICY_TEXTS)):
             return Failure.CONTENT_POLICY

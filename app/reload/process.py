@@ -152,7 +152,8 @@ class Reloader:
             if former is None:
                 # A request may have come between the reading of the file and this first look.
                 self._follow("the start")
-            elif latest > former:
+            elif latest not in {former, 0}:
+                # A Redis that has lost its data counts from 1 again.
                 self._follow("POST /config/reload")
             if time.monotonic() - self._announced >= ANNOUNCE_SECONDS:
                 self.announce()

@@ -16,7 +16,7 @@ def stand_ins(router: Router, model: str, failure: Failure) -> tuple[str, ...]:
             return router.context_window_fallbacks.get(model, ())
         case Failure.CONTENT_POLICY:
             return router.content_policy_fallbacks.get(model, ())
-        case Failure.BAD_REQUEST:
+        case Failure.BAD_REQUEST | Failure.NOT_HERE:
             return ()
         case _:
             found = router.fallbacks.get(model) or router.fallbacks.get(ANY_MODEL) or router.default_fallbacks

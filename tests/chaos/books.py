@@ -16,7 +16,8 @@ from tests.chaos.load import Told
 from tests.chaos.models import COST, INPUT_TOKENS, OUTPUT_TOKENS
 from tests.chaos.people import NANO, Person
 
-ROWS = "SELECT request_id, key_id, token, user_id, end_user, outcome, cost, input_tokens, output_tokens FROM ledger"
+COLUMNS = "request_id, key_id, token, user_id, end_user, outcome, cost, input_tokens, output_tokens, attempt"
+ROWS = f"SELECT {COLUMNS} FROM ledger"
 BALANCES = "SELECT meter, window_start, spend FROM balance"
 EVER = 0
 
@@ -44,6 +45,7 @@ class Row:
     cost: int
     input_tokens: int
     output_tokens: int
+    attempt: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Books:
         self._balances = {meter: spend for (meter, start), spend in accounts.windows.items() if start == EVER}
         self._told = {one.name: one for one in accounts.told}
         self._served = {one.name: one for one in accounts.served}
-        self._by_name = {row.name: row for row in accounts.rows}
+        # Of several attempts the last one counts.
+        self._by_name = {row.name: row for row in sorted(accounts.rows, key=lambda row: (row.request_id, row.attempt))}
 
     def check(self) -> None:
         """All of it."""
@@ -120,9 +123,14 @@ class Books:
 
     def _every_served_call_has_one_row(self) -> None:
         rows = Counter(row.name for row in self._rows)
-        lost = [call for call in self._served.values() if call.name not in rows]
+        served = Counter(call.name for call in self._accounts.served)
+        # What a dead process knew of the attempts that had failed before nobody knows any more.
+        abandoned = {row.name for row in self._rows if row.outcome == "abandoned"}
+        lost = [call for call in self._served.values() if rows[call.name] < served[call.name]]
+        lost = [call for call in lost if not rows[call.name] or call.name not in abandoned]
         self._say("served by the provider, but no row", (self._with_its_caller(call) for call in lost))
-        self._say("more than one row for a call", (name for name, number in rows.items() if number > 1))
+        more = (name for name, number in rows.items() if number > max(1, served[name]))
+        self._say("more rows than the provider served", more)
         self._say(
             "a success that the provider never served",
             (row for row in self._rows if row.outcome == "success" and row.name not in self._served),
@@ -146,10 +154,15 @@ class Books:
         )
 
     def _refused_calls_are_not_booked(self) -> None:
+        """But for attempts that failed before there was no room for the next one."""
         refused = (one for one in self._told.values() if one.what.startswith(("429", "503")))
         self._say(
             "refused, and yet in the ledger",
-            (f"{one.what}: {self._by_name[one.name]}" for one in refused if one.name in self._by_name),
+            (
+                f"{one.what}: {self._by_name[one.name]}"
+                for one in refused
+                if one.name in self._by_name and self._by_name[one.name].outcome != "failure"
+            ),
         )
 
     def _balances_are_sums(self) -> None:
@@ -207,7 +220,8 @@ class Books:
         """Calls whose clients stayed to the end are never more at once than slots."""
         wrong = []
         for limits, rows in self._limited("max_parallel_requests"):
-            stayed = [call for row in rows if (call := self._served.get(row.name)) and not call.left]
+            names = {row.name for row in rows}
+            stayed = [call for call in self._accounts.served if call.name in names and not call.left]
             if (most := at_once(stayed)) > limits["max_parallel_requests"]:
                 wrong.append(f"{rows[0].user_id}: {most} instead of {limits['max_parallel_requests']}")
         self._say("more calls at once than slots", wrong)

@@ -14,7 +14,7 @@ def leftovers(redis_url: str, user_id: str | None = None) -> dict[str, int]:
     """
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         found: dict[str, int] = {}
-        for name in client.scan_iter("tollgate:slots:*"):
+        for name in [*client.scan_iter("tollgate:slots:*"), *client.scan_iter("tollgate:places:*")]:
             found[name] = client.zcard(name)
         for name in client.scan_iter("tollgate:holds:*"):
             found[name] = client.hlen(name)

@@ -17,6 +17,7 @@ from tests.chaos.books import Accounts, Books, Served, read, wait_for_quiet
 from tests.chaos.counters import leftovers
 from tests.chaos.faults import Fault
 from tests.chaos.load import LONGEST_ANSWER, OUR_REFUSALS, Load, Told
+from tests.chaos.models import FAILURES
 from tests.chaos.people import People
 from tests.chaos.short_lease import SECONDS as LEASE_SECONDS
 from tests.chaos.world import World, world
@@ -32,7 +33,7 @@ ORPHANS_SECONDS = LEASE_SECONDS + 6
 # From the mending of a part to the end of the first good answer, which itself may take four seconds.
 LONGEST_RECOVERY = 8.0
 # What callers may be told at any time.
-ALLOWED = {"200", "left", *OUR_REFUSALS}
+ALLOWED = {"200", "left", *OUR_REFUSALS, *FAILURES}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import requests
 
-from tests.chaos.models import OUTPUT_TOKENS, STREAMED, WHOLE
+from tests.chaos.models import FAILING, OUTPUT_TOKENS, SHAKY, STREAMED, WHOLE
 from tests.chaos.people import Group, People, Person
 
 LONGEST_ANSWER = 15.0
@@ -80,7 +80,7 @@ class Load:
 
     def _call(self, session: requests.Session, person: Person, chance: random.Random) -> str:
         stream = chance.random() < 0.5
-        model = chance.choice(sorted(STREAMED if stream else WHOLE))
+        model = chance.choice(sorted(STREAMED if stream else {*WHOLE, SHAKY, FAILING}))
         leaves = chance.randrange(100) < LEFT_PERCENT
         url, name = chance.choice(self._urls), f"call-{next(self._numbers)}"
         body = {

@@ -16,7 +16,7 @@ CALLS = ("one", "two", "three")
 
 
 def row(name: str) -> Row:
-    return Row(f"req_{name}", "k", "hash", "ada", name, "success", COST, INPUT_TOKENS, OUTPUT_TOKENS)
+    return Row(f"req_{name}", "k", "hash", "ada", name, "success", COST, INPUT_TOKENS, OUTPUT_TOKENS, 0)
 
 
 GOOD = Accounts(
@@ -46,7 +46,20 @@ def test_a_lost_row_is_noticed() -> None:
 
 
 def test_a_doubled_row_is_noticed() -> None:
-    assert "more than one row for a call" in problems(rows=[*GOOD.rows, replace(GOOD.rows[0], request_id="req_again")])
+    assert "more rows than the provider served" in problems(
+        rows=[*GOOD.rows, replace(GOOD.rows[0], request_id="req_again")]
+    )
+
+
+def test_an_attempt_without_a_row_is_noticed() -> None:
+    again = Served("one", left=False, began=-0.2, ended=-0.1)
+    assert problems(served=[again, *GOOD.served]) == ["served by the provider, but no row"]
+
+
+def test_each_attempt_of_a_call_has_a_row_of_its_own() -> None:
+    failed = replace(GOOD.rows[0], request_id="req_a", outcome="failure", cost=0)
+    served = [Served("one", left=False, began=-0.2, ended=-0.1), *GOOD.served]
+    assert problems(served=served, rows=[failed, *GOOD.rows]) == []
 
 
 def test_a_row_of_a_call_that_was_never_served_is_noticed() -> None:

@@ -183,6 +183,18 @@ def test_a_redis_that_forgets_its_requests_makes_nobody_read(host: Host) -> None
     assert host.chat("second") == 200
 
 
+def test_the_first_request_after_redis_has_forgotten_the_others_is_followed(host: Host) -> None:
+    """The process was frozen meanwhile, or could not reach Redis, and has not seen that it is empty."""
+    for _ in range(2):
+        instances.request_all()
+    host.reloader.look()
+    redis.client.flushall()
+    host.write("second")
+    instances.request_all()
+    host.reloader.look()
+    assert host.chat("second") == 200
+
+
 def test_a_request_that_came_while_the_process_started_is_not_missed(host: Host) -> None:
     instances.request_all()
     host.write("second")
