@@ -156,12 +156,25 @@ def _json(raw: bytes, rules: Rules) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.", param="request_body")
     _check_no_doubles(raw, rules)
+    _check_case(body, rules)
     return body
+
+
+def _check_case(body: Mapping[str, Any], rules: Rules) -> None:
+    """Servers written in Go read "Model" as "model" ("encoding/json", Unmarshal). Raises BadRequest."""
+    for name in body:
+        if (folded := name.casefold()) != name and f'"{folded}"'.encode() in _metered(rules):
+            raise BadRequest(f"'{name}' must be written '{folded}'.", param=name)
+
+
+def _metered(rules: Rules) -> list[bytes]:
+    """The members, in quotes, that decide about the price or the limits of a call on a route."""
+    return METERED + [f'"{name}"'.encode() for name in (*rules.caps, *rules.doubles)]
 
 
 def _check_no_doubles(raw: bytes, rules: Rules) -> None:
     """Of a member that stands twice we would read one and the provider perhaps the other. Raises BadRequest."""
-    metered = METERED + [f'"{name}"'.encode() for name in (*rules.caps, *rules.doubles)]
+    metered = _metered(rules)
     if ESCAPED_LETTER.search(raw) is None and all(raw.count(name) <= 1 for name in metered):
         return
     seen = set()
