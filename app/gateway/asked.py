@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import cache
 from typing import Any
 
 import orjson
@@ -26,8 +27,8 @@ TOKENS_PER_MEDIUM = 3000
 INLINE_DATA = b";base64,"
 MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
-# The members, in quotes, that decide about a call's price or its limits on every route.
-METERED = [f'"{name}"'.encode() for name in ("model", "stream", "n", "best_of", "service_tier", "speed")]
+# The members that decide about a call's price or its limits on every route.
+METERED = frozenset({"model", "stream", "n", "best_of", "service_tier", "speed"})
 TAGS_HEADER = "x-litellm-tags"
 
 
@@ -155,7 +156,7 @@ def _json(raw: bytes, rules: Rules) -> dict[str, Any]:
         raise BadRequest(f"The body is not valid JSON: {error}.", param="request_body") from error
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.", param="request_body")
-    _check_no_doubles(raw, rules)
+    _check_no_doubles(raw, body, rules)
     _check_case(body, rules)
     return body
 
@@ -163,19 +164,20 @@ def _json(raw: bytes, rules: Rules) -> dict[str, Any]:
 def _check_case(body: Mapping[str, Any], rules: Rules) -> None:
     """Servers written in Go read "Model" as "model" ("encoding/json", Unmarshal). Raises BadRequest."""
     for name in body:
-        if (folded := name.casefold()) != name and f'"{folded}"'.encode() in _metered(rules):
+        if (folded := name.casefold()) != name and folded in _metered(rules):
             raise BadRequest(f"'{name}' must be written '{folded}'.", param=name)
 
 
-def _metered(rules: Rules) -> list[bytes]:
-    """The members, in quotes, that decide about the price or the limits of a call on a route."""
-    return METERED + [f'"{name}"'.encode() for name in (*rules.caps, *rules.doubles)]
+@cache
+def _metered(rules: Rules) -> frozenset[str]:
+    """The members that decide about the price or the limits of a call on a route."""
+    return METERED.union(rules.caps, rules.doubles)
 
 
-def _check_no_doubles(raw: bytes, rules: Rules) -> None:
+def _check_no_doubles(raw: bytes, body: Mapping[str, Any], rules: Rules) -> None:
     """Of a member that stands twice we would read one and the provider perhaps the other. Raises BadRequest."""
-    metered = _metered(rules)
-    if ESCAPED_LETTER.search(raw) is None and all(raw.count(name) <= 1 for name in metered):
+    given = _metered(rules).intersection(body)
+    if ESCAPED_LETTER.search(raw) is None and all(raw.count(f'"{name}"'.encode()) <= 1 for name in given):
         return
     seen = set()
     for member in members(raw):
