@@ -13,7 +13,7 @@ import orjson
 
 from app.errors import BadRequest
 from app.gateway.asked_routes import Rules, rules_of, typed
-from app.ledger.pricing import ONE_REQUEST, STANDARD_TIERS
+from app.ledger.pricing import CHEAP_TIERS, ONE_REQUEST, STANDARD_TIERS
 from app.ledger.usage import MAX_TOKENS, Usage
 from app.providers import form
 from app.providers.base import JSON, Counts, Sent
@@ -80,8 +80,10 @@ class Asked:
     @property
     def tier(self) -> str | None:
         """The service tier that it asks for, by the provider's word (Anthropic's is called speed where it is dear)."""
-        words = (self.sent.body.get(name) for name in ("service_tier", "speed"))
-        return next((word for word in words if isinstance(word, str) and word not in STANDARD_TIERS), None)
+        words = [self.sent.body.get(name) for name in ("service_tier", "speed")]
+        told = [word for word in words if isinstance(word, str) and word not in STANDARD_TIERS]
+        # A cheap one beside another is not what the call is served in at the most.
+        return min(told, key=CHEAP_TIERS.__contains__, default=None)
 
     @property
     def stream(self) -> bool:

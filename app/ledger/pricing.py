@@ -171,9 +171,10 @@ def estimate(
     """Nano-dollars that no call of at most so many tokens can pass, whatever kinds they turn out to be.
 
     `others` bounds what is no token; its tokens do not count. Where output is bounded, what is paid by tokens is part
-    of that. `tier` is the service tier that is asked for, by the provider's word.
+    of that. `tier` is the service tier that is asked for, by the provider's word. A cheap one is not relied on: who does
+    not know it, or has no room in it, serves and charges the standard.
     """
-    served = price.in_tier(tier)
+    served = price if tier in CHEAP_TIERS else price.in_tier(tier)
     free = served.by_tokens if output_bound else ()
     femto = _bound(served.base, input_bound, output_bound, others, free)
     for start, rates in served.tiers:

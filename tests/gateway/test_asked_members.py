@@ -80,6 +80,11 @@ def test_what_is_refused_must_not_stand_twice(name: str) -> None:
     assert refused("chat/completions", twice) == name
 
 
+def test_of_two_words_for_the_tier_the_dear_one_is_held_for() -> None:
+    body = orjson.dumps(LEAST["messages"] | {"service_tier": "flex", "speed": "fast"})
+    assert parse(Request("messages", body, {})).tier == "fast"
+
+
 SEARCH: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}
 
 
