@@ -13,7 +13,7 @@ import orjson
 
 from app.errors import BadRequest
 from app.gateway.asked_routes import Rules, rules_of, typed
-from app.ledger.pricing import CHEAP_TIERS, ONE_REQUEST, STANDARD_TIERS
+from app.ledger.pricing import ANYWHERE, CHEAP_TIERS, ONE_REQUEST, STANDARD_TIERS
 from app.ledger.usage import MAX_TOKENS, Usage
 from app.providers import form
 from app.providers.base import JSON, Counts, Sent
@@ -28,7 +28,7 @@ INLINE_DATA = b";base64,"
 MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
 # The members that decide about a call's price or its limits on every route.
-METERED = frozenset({"model", "stream", "n", "best_of", "service_tier", "speed"})
+METERED = frozenset({"model", "stream", "n", "best_of", "service_tier", "speed", "inference_geo"})
 TAGS_HEADER = "x-litellm-tags"
 
 
@@ -79,11 +79,15 @@ class Asked:
 
     @property
     def tier(self) -> str | None:
-        """The service tier that it asks for, by the provider's word (Anthropic's is called speed where it is dear)."""
+        """The service tier that it asks for, by the provider's word (Anthropic's is called speed where it is dear).
+
+        A place that it asks to be served in stands behind it: "fast us".
+        """
         words = [self.sent.body.get(name) for name in ("service_tier", "speed")]
         told = [word for word in words if isinstance(word, str) and word not in STANDARD_TIERS]
         # A cheap one beside another is not what the call is served in at the most.
-        return min(told, key=CHEAP_TIERS.__contains__, default=None)
+        tier, place = min(told, key=CHEAP_TIERS.__contains__, default=""), self.sent.body.get("inference_geo")
+        return f"{tier} {place if isinstance(place, str) and place not in ANYWHERE else ''}".strip() or None
 
     @property
     def stream(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from app.errors import BadRequest
 from app.gateway.asked import Request, parse
+from app.ledger.pricing import is_known_tier
 
 HELLO: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 LEAST: dict[str, dict[str, Any]] = {
@@ -83,6 +84,19 @@ def test_what_is_refused_must_not_stand_twice(name: str) -> None:
 def test_of_two_words_for_the_tier_the_dear_one_is_held_for() -> None:
     body = orjson.dumps(LEAST["messages"] | {"service_tier": "flex", "speed": "fast"})
     assert parse(Request("messages", body, {})).tier == "fast"
+
+
+@pytest.mark.parametrize(
+    ("fields", "tier"),
+    [
+        ({"inference_geo": "us"}, "us"),
+        ({"inference_geo": "us", "speed": "fast"}, "fast us"),
+        ({"inference_geo": "global"}, None),
+    ],
+)
+def test_a_place_that_is_asked_for_is_held_for(fields: dict[str, Any], tier: str | None) -> None:
+    call = parse(Request("messages", orjson.dumps(LEAST["messages"] | fields), {}))
+    assert (call.tier, is_known_tier(call.tier)) == (tier, True)
 
 
 SEARCH: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search"}

@@ -319,7 +319,10 @@ def test_a_body_of_any_shape_is_either_said_or_refused(body: dict[str, Any]) -> 
 @pytest.mark.parametrize("model", ["gemini-2.0-flash-lite/../gemini-2.5-pro", "..", "models/../x", "tunedModels/./x"])
 def test_a_model_s_name_does_not_lead_elsewhere(model: str) -> None:
     # Behind a wildcard the caller chooses the name, and its price is looked up by how it begins.
-    for route, body in (("chat/completions", {"messages": []}), ("embeddings", {"input": "hi"})):
+    for route, body in (
+        ("chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("embeddings", {"input": "hi"}),
+    ):
         with pytest.raises(BadRequest) as refused:
             Gemini().formats[route].prepare(Target(model=model), sent(route, {"model": "m"} | body))
         assert refused.value.param == "model"
