@@ -326,3 +326,13 @@ def test_a_model_s_name_does_not_lead_elsewhere(model: str) -> None:
         with pytest.raises(BadRequest) as refused:
             Gemini().formats[route].prepare(Target(model=model), sent(route, {"model": "m"} | body))
         assert refused.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    "tool", ["googleMaps", "google_maps", "enterpriseWebSearch", "retrieval", "parallelAiSearch", "x"]
+)
+def test_a_tool_of_gemini_s_whose_price_no_answer_tells_is_refused(tool: str) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}], "tools": [{"urlContext": {}, tool: {}}]}
+    with pytest.raises(BadRequest) as refused:
+        Gemini().formats["chat/completions"].prepare(Target(model="gemini-2.5-pro"), sent("chat/completions", body))
+    assert refused.value.param == "tools[0]"
