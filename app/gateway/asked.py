@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from app.errors import BadRequest
+from app.gateway.asked_input import input_bound
 from app.gateway.asked_routes import Rules, rules_of, typed
 from app.ledger.pricing import ANYWHERE, CHEAP_TIERS, ONE_REQUEST, STANDARD_TIERS
 from app.ledger.usage import MAX_TOKENS, Usage
@@ -19,12 +20,6 @@ from app.providers import form
 from app.providers.base import JSON, Counts, Sent
 from app.providers.splice import ESCAPED_LETTER, members
 
-# Every token of a byte-level tokenizer covers at least one byte, so a body's length bounds its input tokens. Media are
-# priced by what they show, not by how they are written: this many tokens each is above what providers document for one
-# image or one part of a file.
-TOKENS_PER_MEDIUM = 3000
-# Text of this length without a space is data, not words.
-INLINE_DATA = b";base64,"
 MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
 # The members that decide about a call's price or its limits on every route.
@@ -254,35 +249,3 @@ def _choices(body: dict[str, Any]) -> int:
     if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
         choices *= len(prompts)
     return choices
-
-
-def input_bound(raw: bytes, body: dict[str, Any]) -> int:
-    """No call of this body takes more input tokens."""
-    if INLINE_DATA not in raw and b'"input_audio"' not in raw and b'"file_data"' not in raw:
-        media = raw.count(b'"image_url"') + raw.count(b'"input_image"')
-        return len(raw) + media * TOKENS_PER_MEDIUM
-    return _without_media(body)
-
-
-def _without_media(value: Any) -> int:
-    """Bytes of text in a parsed body; inline data counts as one medium."""
-    total, rest = 0, [value]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, dict):
-            if item.keys() & {"image_url", "input_audio", "file_data", "input_image"}:
-                total += TOKENS_PER_MEDIUM
-            rest += _readable(item)
-            total += sum(len(key) + 4 for key in item)
-        elif isinstance(item, list):
-            rest += item
-        elif isinstance(item, str):
-            total += len(item.encode()) + 2 if INLINE_DATA.decode() not in item else TOKENS_PER_MEDIUM
-        else:
-            total += 24
-    return total
-
-
-def _readable(item: dict[str, Any]) -> Iterable[Any]:
-    """The values of an object that are read as text: the data of a recording or a file is not."""
-    return (value for key, value in item.items() if key not in {"data", "file_data"} or not isinstance(value, str))
