@@ -237,7 +237,7 @@ class Gateway:
         if not refused and not answered_well:
             raise ProviderFailed(f"The provider answered {upstream.status} with something that is not an answer.")
         headers["x-tollgate-cost"] = f"{money.to_json(finish.cost):.9f}"
-        return Answer(upstream.status, headers, [_without_secrets(whole.body, one) if refused else whole.body])
+        return Answer(upstream.status, headers, [one.without_secrets(whole.body) if refused else whole.body])
 
     def _streamed(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
         """An answer that is passed on as it comes."""
@@ -278,13 +278,6 @@ def _headers(permit: Permit, answered: Answered, hop: Hop) -> dict[str, str]:
 def _is_stream(answered: Answered, route: str) -> bool:
     kind = answered.upstream.headers.get("content-type", "")
     return answered.upstream.status < FIRST_ERROR_STATUS and kind.startswith(answered.offer.format_of(route).streams)
-
-
-def _without_secrets(body: bytes, one: Offer) -> bytes:
-    """An error's text may quote the key that we sent."""
-    for secret in one.secrets:
-        body = body.replace(secret.encode(), b"[redacted]")
-    return body
 
 
 def _parsed(body: bytes) -> object:

@@ -179,6 +179,13 @@ def test_an_error_with_a_good_status_costs_nothing_and_tells_no_key(story: Story
 # Streams that are broken or cut
 
 
+@pytest.mark.parametrize("end", ["\n\n", ""])
+def test_an_error_in_a_stream_tells_no_key(story: Story, end: str) -> None:
+    said = f'data: {{"error": {{"message": "Incorrect API key provided: {OPENAI_KEY}."}}}}{end}'
+    answer = story.stream(body=said, headers={"Content-Type": "text/event-stream"})
+    assert (OPENAI_KEY in answer.text, "[redacted]" in answer.text) == (False, True)
+
+
 def test_garbage_between_events_harms_nobody(story: Story) -> None:
     answer = story.stream(garbage=True)
     assert answer.text.rstrip().endswith(DONE)
