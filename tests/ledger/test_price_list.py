@@ -320,6 +320,11 @@ def test_a_price_of_an_earlier_version_costs_what_it_did() -> None:
         ("ft:gpt-4o-mini:acme::x", 16_384),
         ("openai/gpt-4o", 16_384),
         ("claude-3-5-haiku-latest", 8_192),
+        ("us.anthropic.claude-opus-4-5-20251101-v1:0", 64_000),
+        ("claude-sonnet-4-5@20250929", 64_000),
+        ("gemini-2.5-pro", 65_536),
+        ("models/gemini-3-pro-preview", 65_536),
+        ("gemini-2.0-flash-lite", 8_192),
         ("nobody-knows-this", 16_384),
     ],
 )
