@@ -163,7 +163,11 @@ def test_output_past_the_stated_cap_is_paid_for(story: Story) -> None:
 
 
 def test_a_redirect_is_not_followed_and_costs_nothing(story: Story) -> None:
-    moved = {"status": 307, "body": {"moved": True}, "headers": {"Location": story.provider.url + "/v1/elsewhere"}}
+    moved: dict[str, Any] = {
+        "status": 307,
+        "body": {"moved": True},
+        "headers": {"Location": story.provider.url + "/v1/elsewhere"},
+    }
     answer = story.call(**moved)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_failed")
     assert outcome(story.row()) == ("failure", "none", 0.0)
