@@ -6,28 +6,24 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import cache
 from typing import Any
 
 import orjson
 
 from app.errors import BadRequest
+from app.gateway.asked_input import input_bound
 from app.gateway.asked_routes import Rules, rules_of, typed
-from app.ledger.pricing import ONE_REQUEST, STANDARD_TIERS
+from app.ledger.pricing import ANYWHERE, CHEAP_TIERS, ONE_REQUEST, STANDARD_TIERS
 from app.ledger.usage import MAX_TOKENS, Usage
 from app.providers import form
 from app.providers.base import JSON, Counts, Sent
 from app.providers.splice import ESCAPED_LETTER, members
 
-# Every token of a byte-level tokenizer covers at least one byte, so a body's length bounds its input tokens. Media are
-# priced by what they show, not by how they are written: this many tokens each is above what providers document for one
-# image or one part of a file.
-TOKENS_PER_MEDIUM = 3000
-# Text of this length without a space is data, not words.
-INLINE_DATA = b";base64,"
 MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
-# The members, in quotes, that decide about a call's price or its limits on every route.
-METERED = [f'"{name}"'.encode() for name in ("model", "stream", "n", "best_of", "service_tier", "speed")]
+# The members that decide about a call's price or its limits on every route.
+METERED = frozenset({"model", "stream", "n", "best_of", "service_tier", "speed", "inference_geo"})
 TAGS_HEADER = "x-litellm-tags"
 
 
@@ -78,9 +74,15 @@ class Asked:
 
     @property
     def tier(self) -> str | None:
-        """The service tier that it asks for, by the provider's word (Anthropic's is called speed where it is dear)."""
-        words = (self.sent.body.get(name) for name in ("service_tier", "speed"))
-        return next((word for word in words if isinstance(word, str) and word not in STANDARD_TIERS), None)
+        """The service tier that it asks for, by the provider's word (Anthropic's is called speed where it is dear).
+
+        A place that it asks to be served in stands behind it: "fast us".
+        """
+        words = [self.sent.body.get(name) for name in ("service_tier", "speed")]
+        told = [word for word in words if isinstance(word, str) and word not in STANDARD_TIERS]
+        # A cheap one beside another is not what the call is served in at the most.
+        tier, place = min(told, key=CHEAP_TIERS.__contains__, default=""), self.sent.body.get("inference_geo")
+        return f"{tier} {place if isinstance(place, str) and place not in ANYWHERE else ''}".strip() or None
 
     @property
     def stream(self) -> bool:
@@ -155,14 +157,28 @@ def _json(raw: bytes, rules: Rules) -> dict[str, Any]:
         raise BadRequest(f"The body is not valid JSON: {error}.", param="request_body") from error
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object.", param="request_body")
-    _check_no_doubles(raw, rules)
+    _check_no_doubles(raw, body, rules)
+    _check_case(body, rules)
     return body
 
 
-def _check_no_doubles(raw: bytes, rules: Rules) -> None:
+def _check_case(body: Mapping[str, Any], rules: Rules) -> None:
+    """Servers written in Go read "Model" as "model" ("encoding/json", Unmarshal). Raises BadRequest."""
+    for name in body:
+        if (folded := name.casefold()) != name and folded in _metered(rules):
+            raise BadRequest(f"'{name}' must be written '{folded}'.", param=name)
+
+
+@cache
+def _metered(rules: Rules) -> frozenset[str]:
+    """The members that decide about the price or the limits of a call on a route."""
+    return METERED.union(rules.caps, rules.doubles)
+
+
+def _check_no_doubles(raw: bytes, body: Mapping[str, Any], rules: Rules) -> None:
     """Of a member that stands twice we would read one and the provider perhaps the other. Raises BadRequest."""
-    metered = METERED + [f'"{name}"'.encode() for name in (*rules.caps, *rules.doubles)]
-    if ESCAPED_LETTER.search(raw) is None and all(raw.count(name) <= 1 for name in metered):
+    given = _metered(rules).intersection(body)
+    if ESCAPED_LETTER.search(raw) is None and all(raw.count(f'"{name}"'.encode()) <= 1 for name in given):
         return
     seen = set()
     for member in members(raw):
@@ -233,35 +249,3 @@ def _choices(body: dict[str, Any]) -> int:
     if isinstance(prompts, list) and prompts and not isinstance(prompts[0], int):
         choices *= len(prompts)
     return choices
-
-
-def input_bound(raw: bytes, body: dict[str, Any]) -> int:
-    """No call of this body takes more input tokens."""
-    if INLINE_DATA not in raw and b'"input_audio"' not in raw and b'"file_data"' not in raw:
-        media = raw.count(b'"image_url"') + raw.count(b'"input_image"')
-        return len(raw) + media * TOKENS_PER_MEDIUM
-    return _without_media(body)
-
-
-def _without_media(value: Any) -> int:
-    """Bytes of text in a parsed body; inline data counts as one medium."""
-    total, rest = 0, [value]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, dict):
-            if item.keys() & {"image_url", "input_audio", "file_data", "input_image"}:
-                total += TOKENS_PER_MEDIUM
-            rest += _readable(item)
-            total += sum(len(key) + 4 for key in item)
-        elif isinstance(item, list):
-            rest += item
-        elif isinstance(item, str):
-            total += len(item.encode()) + 2 if INLINE_DATA.decode() not in item else TOKENS_PER_MEDIUM
-        else:
-            total += 24
-    return total
-
-
-def _readable(item: dict[str, Any]) -> Iterable[Any]:
-    """The values of an object that are read as text: the data of a recording or a file is not."""
-    return (value for key, value in item.items() if key not in {"data", "file_data"} or not isinstance(value, str))

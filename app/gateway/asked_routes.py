@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from app.errors import BadRequest
+from app.gateway import asked_outside as outside
 from app.providers import form, recordings, speech, transcriptions
 from app.providers.base import Counts
 
@@ -27,16 +28,10 @@ SLOW_SPEECH, TRANSCRIPT_TOKENS = 8, 10
 SLOWEST, FASTEST = 0.25, 4.0
 # Cohere's pricing: a search ranks up to 100 documents, and a document of more than 500 tokens counts as several.
 RANKED_PIECES, RANKED_BYTES = 100, 500
-# What the provider's own tools cost beside their tokens is told for these only. They and tools elsewhere also put what
-# they find into the model's context.
 # A compaction cannot be capped; the answers of no model that makes them are longer.
 COMPACTED_TOKENS = 128_000
-SEARCH_TOOLS = ("web_search",)
-MOST_SEARCHES = 10
+# Tools of a response whose price no answer tells.
 UNMETERED_TOOLS = frozenset({"file_search", "code_interpreter"})
-OUTSIDE_TOOLS = frozenset({"mcp", "image_generation", "computer", "computer_use_preview"})
-# No call does anything more often than this; numbers above it are left for the provider to refuse.
-LARGEST_NUMBER = 1000
 HOSTED = ("container_auto", "container_reference")
 
 
@@ -106,7 +101,8 @@ def _check_response(body: Body) -> None:
             "Leave it out, and use 'stream' for long answers.",
             param="background",
         )
-    for tool in _tools(body):
+    outside.check(body)
+    for tool in outside.tools(body):
         kind, environment = str(tool.get("type")), tool.get("environment")
         hosted = isinstance(environment, dict) and str(environment.get("type")) in HOSTED
         if kind in UNMETERED_TOOLS or hosted:
@@ -117,21 +113,20 @@ def _check_response(body: Body) -> None:
             )
 
 
-def _tools(body: Body) -> list[dict[str, Any]]:
-    tools = body.get("tools")
-    if tools is not None and not isinstance(tools, list):
-        raise BadRequest("'tools' must be a list.", param="tools")
-    return [tool for tool in tools or () if isinstance(tool, dict)]
-
-
-def _of_a_response(_raw: bytes, _content_type: str, body: Body) -> Bounds:
-    kinds = [str(tool.get("type")) for tool in _tools(body)]
-    stored = any(body.get(name) is not None for name in ("previous_response_id", "conversation", "prompt"))
-    most = _number(body, "max_tool_calls", MOST_SEARCHES)
-    searches = min(most, LARGEST_NUMBER) if _searches(kinds) else 0
+def _of_a_conversation(raw: bytes, _content_type: str, body: Body) -> Bounds:
+    searches = outside.searches(body)
     return Bounds(
         others={"web_searches": searches} if searches else {},
-        unbounded_input=stored or bool(searches) or not OUTSIDE_TOOLS.isdisjoint(kinds),
+        unbounded_input=bool(searches) or outside.reads_more(raw, body),
+    )
+
+
+def _of_a_response(raw: bytes, _content_type: str, body: Body) -> Bounds:
+    searches, most = outside.searches(body), _number(body, "max_tool_calls", outside.MOST_SEARCHES)
+    searches = min(most, outside.LARGEST_NUMBER) if searches else 0
+    return Bounds(
+        others={"web_searches": searches} if searches else {},
+        unbounded_input=body.get("prompt") is not None or bool(searches) or outside.reads_more(raw, body),
     )
 
 
@@ -139,13 +134,8 @@ def _of_a_compaction(_raw: bytes, _content_type: str, body: Body) -> Bounds:
     return Bounds(output=COMPACTED_TOKENS, unbounded_input=body.get("previous_response_id") is not None)
 
 
-def _searches(kinds: list[str]) -> bool:
-    # "web_search_preview", "web_search_2025_08_26", ...
-    return any(kind.startswith(SEARCH_TOOLS) for kind in kinds)
-
-
 def _of_images(raw: bytes, content_type: str, body: Body) -> Bounds:
-    partial = min(_number(body, "partial_images", 0), LARGEST_NUMBER)
+    partial = min(_number(body, "partial_images", 0), outside.LARGEST_NUMBER)
     size = SIZE.fullmatch(body["size"]) if isinstance(body.get("size"), str) else None
     pixels = max(IMAGE_PIXELS, int(size[1]) * int(size[2])) if size else IMAGE_PIXELS
     quality = body.get("quality") or "auto"
@@ -216,15 +206,17 @@ def _number(body: Body, name: str, default: int) -> int:
 
 HEARD = Rules((("file",),), form="must", bounds=_of_a_recording)
 RULES = {
-    "chat/completions": Rules((("messages",),)),
-    "completions": Rules((("prompt",),)),
+    "chat/completions": Rules(
+        (("messages",),), doubles=outside.DOUBLES, check=outside.check, bounds=_of_a_conversation
+    ),
+    "completions": Rules((("prompt",),), doubles=outside.DOUBLES, check=outside.check),
     "embeddings": Rules((("input",),)),
-    "messages": Rules((("messages",),)),
+    "messages": Rules((("messages",),), doubles=outside.DOUBLES, check=outside.check, bounds=_of_a_conversation),
     "messages/count_tokens": Rules((("messages",),), free=True, bounds=_of_nothing),
     "responses": Rules(
         (("input", "previous_response_id", "conversation", "prompt"),),
         caps=("max_output_tokens",),
-        doubles=("max_output_tokens", "background", "tools", "max_tool_calls", "previous_response_id", "conversation"),
+        doubles=("background", "max_tool_calls", "previous_response_id", "conversation", *outside.DOUBLES),
         check=_check_response,
         bounds=_of_a_response,
     ),

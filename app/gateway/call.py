@@ -16,6 +16,7 @@ from app.providers.base import Sent
 
 # The largest honest answers, thousands of embeddings written out as numbers, have some 140 MB.
 MOST_BODY_BYTES = 256 * 1024 * 1024
+FIRST_REDIRECT, FIRST_ERROR = 300, 400
 # What an output cap is called, where it is not max_tokens.
 CAP_NAMES = {"responses": "max_output_tokens"}
 
@@ -84,4 +85,9 @@ def send(pool: Pool, offer: Offer, sent: Sent, running: Running, waited: Patienc
         return LocalAnswer(status, Headers.of(headers), pieces)
     outgoing = offer.format_of(sent.route).prepare(offer.target, sent)
     waits = Waits(connect=waited.connect, first=waited.first, idle=waited.idle, until=running.deadline)
-    return pool.post(outgoing.url, outgoing.headers, outgoing.body, waits, running)
+    upstream = pool.post(outgoing.url, outgoing.headers, outgoing.body, waits, running)
+    if FIRST_REDIRECT <= upstream.status < FIRST_ERROR:
+        # Followed, it would take the key and the prompt to an address that no admin has named.
+        upstream.close()
+        raise ProviderFailed("The provider's address leads to another one, where calls do not go.")
+    return upstream

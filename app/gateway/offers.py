@@ -47,6 +47,12 @@ class Offer:
         options = (self.target.options.get(name) for name in SECRET_OPTIONS)
         return [secret for secret in (self.target.api_key, *options) if secret]
 
+    def without_secrets(self, said: bytes) -> bytes:
+        """An error's text may quote the key that we sent."""
+        for secret in self.secrets:
+            said = said.replace(secret.encode(), b"[redacted]")
+        return said
+
     def format_of(self, route: str) -> WireFormat:
         """How the provider is spoken to on a route that it has."""
         return self.provider.formats[route]

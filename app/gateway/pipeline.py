@@ -49,6 +49,7 @@ PASSED_HEADERS = ("content-type", "retry-after", "openai-processing-ms", "openai
 SAFE_IN_HEADERS = "/:@*+,;=()[] "
 # What the ledger calls a request whose client has left; nobody is there to read it.
 CLIENT_CLOSED_REQUEST = 499
+NOTHING = {"requests": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,19 +228,16 @@ class Gateway:
             upstream.close()
         finish.first_byte()
         whole = one.format_of(asked.route).whole(asked.sent, upstream.status, body)
-        refused = upstream.status >= FIRST_ERROR_STATUS
-        answered_well = not refused and (whole.counts is not None or _is_json(body))
-        finish.book(
-            answered.failed,
-            one,
-            upstream.status,
-            "success" if answered_well else "failure",
-            whole,
-        )
+        said = None if whole.counts is not None else _parsed(body)
+        refused = upstream.status >= FIRST_ERROR_STATUS or (isinstance(said, dict) and bool(said.get("error")))
+        answered_well = not refused and (whole.counts is not None or said is not None)
+        # An error takes nothing, whatever its status.
+        told = replace(whole, counts=NOTHING) if refused and upstream.status < FIRST_ERROR_STATUS else whole
+        finish.book(answered.failed, one, upstream.status, "success" if answered_well else "failure", told)
         if not refused and not answered_well:
             raise ProviderFailed(f"The provider answered {upstream.status} with something that is not an answer.")
         headers["x-tollgate-cost"] = f"{money.to_json(finish.cost):.9f}"
-        return Answer(upstream.status, headers, [_without_secrets(whole.body, one) if refused else whole.body])
+        return Answer(upstream.status, headers, [one.without_secrets(whole.body) if refused else whole.body])
 
     def _streamed(self, asked: Asked, answered: Answered, finish: Finish, headers: dict[str, str]) -> Answer:
         """An answer that is passed on as it comes."""
@@ -282,16 +280,9 @@ def _is_stream(answered: Answered, route: str) -> bool:
     return answered.upstream.status < FIRST_ERROR_STATUS and kind.startswith(answered.offer.format_of(route).streams)
 
 
-def _without_secrets(body: bytes, one: Offer) -> bytes:
-    """An error's text may quote the key that we sent."""
-    for secret in one.secrets:
-        body = body.replace(secret.encode(), b"[redacted]")
-    return body
-
-
-def _is_json(body: bytes) -> bool:
+def _parsed(body: bytes) -> object:
+    """What the JSON holds; None where it is none."""
     try:
-        orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return False
-    return True
+        return None

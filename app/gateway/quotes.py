@@ -10,7 +10,7 @@ import orjson
 
 from app.access.callers import Caller
 from app.errors import BadRequest, ModelNotAllowed, NotFound
-from app.gateway.asked import input_bound
+from app.gateway.asked_input import input_bound
 from app.gateway.finish import BYTES_PER_TOKEN
 from app.gateway.offers import Offer, offer
 from app.ledger.pricing import Price

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from app.providers.base import StreamReader
 
 # A stream that nobody listens to is not read for ever.
 LONGEST_DRAIN_SECONDS = 300
+# Not "error": null, which stands in every event of a response.
+ERROR = re.compile(rb'"error"\s*:\s*["{]')
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +75,17 @@ class Relay:
         rest = self._reader.rest()
         self._book("success" if self._reader.finished else "failure")
         if rest:
-            yield rest
+            yield self._told(rest)
 
     def _feed(self, chunk: bytes) -> Iterator[bytes]:
         for piece in self._reader.feed(chunk):
             if self._reader.finished:
                 self._book("success")
-            yield piece
+            yield self._told(piece)
+
+    def _told(self, piece: bytes) -> bytes:
+        """An event that tells an error may quote the key that we sent; all others pass byte for byte."""
+        return self._answered.offer.without_secrets(piece) if ERROR.search(piece) else piece
 
     def _book(self, outcome: str) -> None:
         self._finish.book(

@@ -7,6 +7,8 @@ from functools import lru_cache
 from genai_prices.data_snapshot import get_snapshot
 
 WINDOW_OF_THE_UNKNOWN = 400_000
+# Google, "Gemini models", Input token limit: the list tells none.
+WINDOW_OF_GEMINI = 1_048_576
 
 
 @lru_cache(maxsize=10_000)
@@ -15,5 +17,6 @@ def context_window(provider: str, model: str) -> int:
     try:
         _, found = get_snapshot().find_provider_model(model, None, provider, None)
     except LookupError:
-        return WINDOW_OF_THE_UNKNOWN
-    return found.context_window or WINDOW_OF_THE_UNKNOWN
+        found = None
+    unknown = WINDOW_OF_GEMINI if "gemini" in model.lower() else WINDOW_OF_THE_UNKNOWN
+    return unknown if found is None else found.context_window or unknown

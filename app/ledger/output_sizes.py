@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from app.ledger.price_list import listed_model
 
 # The most output tokens of one answer, by the start of the model's name; the longest start that fits wins. An estimate
@@ -38,13 +40,19 @@ MAX_OUTPUT_TOKENS = {
     "claude-opus-4-8": 128_000,
     "claude-sonnet-4": 64_000,
     "claude-sonnet-4-6": 128_000,
+    # Google, "Gemini models", Output token limit.
+    "gemini-": 65_536,
+    "gemini-1.5": 8_192,
+    "gemini-2.0": 8_192,
 }
+# Bedrock's names begin with a geography and the vendor: "us.anthropic.claude-…".
+VENDORS_BEFORE = re.compile(r"^(?:[a-z-]+\.)?anthropic\.")
 MAX_OUTPUT_TOKENS_OF_THE_UNKNOWN = 16_384
 
 
 def max_output_tokens(model: str) -> int:
     """The most output tokens of one answer of that model: its family's figure, else its context window, else 16,384."""
-    name = model.lower().removeprefix("ft:").rpartition("/")[2]
+    name = VENDORS_BEFORE.sub("", model.lower().removeprefix("ft:").rpartition("/")[2])
     fitting = [start for start in MAX_OUTPUT_TOKENS if name.startswith(start)]
     if fitting:
         return MAX_OUTPUT_TOKENS[max(fitting, key=len)]

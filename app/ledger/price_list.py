@@ -12,7 +12,7 @@ from importlib.metadata import version
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
 
-from app.ledger.pricing import CHEAP_TIERS, DEAR_TIERS, FEMTO_PER_DOLLAR, UNKNOWN_TIER, Price, Rates
+from app.ledger.pricing import CHEAP_TIERS, DEAR_TIERS, FEMTO_PER_DOLLAR, PLACES, UNKNOWN_TIER, Price, Rates
 from app.ledger.usage import KINDS
 from app.price_names import Place, Stated
 
@@ -46,6 +46,8 @@ ZERO = Decimal(0)
 PIECES = ("images", "audio_ms", "characters", "requests", "pages")
 # The kinds of them, and searches in the web, that the list has prices of.
 NO_TOKENS = ("web_searches", "audio_ms", "characters", "pages")
+# The same as rates.
+PIECED = ("web_searches", "images", "audio_hour", "characters", "requests", "pages")
 # What is paid by tokens where it has no price of its own.
 BY_TOKENS = ("images", "audio_ms", "characters", "pages")
 # Above what vendors document for one image of the largest size and quality (OpenAI's "Image generation" guide: 6,240).
@@ -95,6 +97,11 @@ def price_for(
     for tier in (*CHEAP_TIERS, *DEAR_TIERS):
         if (one := _in_tier(sources, standard, found, tier, at)) is not None:
             served[tier] = one
+    for place, factor in PLACES.items():
+        # Elsewhere a place is a model, a region or an address of its own, and so is its price.
+        times = factor if sources.provider == "anthropic" else Decimal(1)
+        served |= {f"{tier} {place}": _tokens_times(served[tier], times, place) for tier in DEAR_TIERS}
+        served[place] = _tokens_times(standard, times, place)
     return replace(standard, served=served)
 
 
@@ -148,6 +155,17 @@ def _multiplied(standard: Price) -> dict[str, Price]:
         for tier, factor in factors.items()
     }
     return dict.fromkeys(CHEAP_TIERS, standard) | dear
+
+
+def _tokens_times(price: Price, factor: Decimal, name: str) -> Price:
+    """A price whose tokens cost so many times as much, and everything else as before."""
+    dear = {
+        start: _times(rates, factor)._replace(
+            **{kind: getattr(rates, kind) for kind in Rates._fields if kind in PIECED}
+        )
+        for start, rates in ((0, price.base), *price.tiers)
+    }
+    return Price(dear.pop(0), f"{price.source}, {name}: {factor} times", tuple(dear.items()), price.by_tokens)
 
 
 def _times(rates: Rates, factor: Decimal) -> Rates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from app.ledger.usage import Usage
@@ -18,6 +19,10 @@ STANDARD_TIERS = frozenset({"", "auto", "default", "standard", "standard_only", 
 # The service tiers that have prices. The dear ones are never dearer than the last, which stands for all unknown ones.
 CHEAP_TIERS, DEAR_TIERS = ("flex", "batch"), ("priority", "fast")
 UNKNOWN_TIER = "unknown"
+# The place of a call as a caller of Anthropic's may choose it ("Data residency"), and how many times the usual price it
+# costs. It stands behind the tier's own name: "fast us".
+PLACES = {"us": Decimal("1.1")}
+ANYWHERE = frozenset({"", "global", "not_available"})
 
 # What a call takes that is no token, where nobody says otherwise.
 ONE_REQUEST = Usage(0, 0, requests=1)
@@ -114,8 +119,9 @@ class Price:
 
 
 def is_known_tier(tier: str | None) -> bool:
-    """Whether a service tier, by the word of a request, is the standard or one that can have prices."""
-    return tier is None or tier in STANDARD_TIERS or tier in CHEAP_TIERS or tier in DEAR_TIERS
+    """Whether a service tier, by the words of a request, is the standard or one that can have prices."""
+    words = () if tier is None or tier in STANDARD_TIERS else tier.split(" ")
+    return all(word in CHEAP_TIERS or word in DEAR_TIERS or word in PLACES for word in words)
 
 
 def cost(price: Price, usage: Usage) -> int:
@@ -171,9 +177,10 @@ def estimate(
     """Nano-dollars that no call of at most so many tokens can pass, whatever kinds they turn out to be.
 
     `others` bounds what is no token; its tokens do not count. Where output is bounded, what is paid by tokens is part
-    of that. `tier` is the service tier that is asked for, by the provider's word.
+    of that. `tier` is the service tier that is asked for, by the provider's word. A cheap one is not relied on: who
+    does not know it, or has no room in it, serves and charges the standard.
     """
-    served = price.in_tier(tier)
+    served = price if tier in CHEAP_TIERS else price.in_tier(tier)
     free = served.by_tokens if output_bound else ()
     femto = _bound(served.base, input_bound, output_bound, others, free)
     for start, rates in served.tiers:

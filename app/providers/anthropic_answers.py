@@ -11,6 +11,8 @@ from app.providers.openai_answers import parsed
 # For a stream that breaks off before its output is told: on the dear side for every common tokenizer.
 BYTES_PER_TOKEN = 3
 STANDARD = "standard"
+# Where a call may be served if nobody has chosen a place, or could.
+ANYWHERE = ("global", "not_available")
 
 
 def usage_counts(usage: object) -> Counts | None:
@@ -56,13 +58,16 @@ def _sampled(usage: dict[str, Any]) -> Counts | None:
 
 
 def tier_of(usage: object) -> str | None:
-    """The way an answer was served, where that is not the standard one: "fast", "priority" or "batch"."""
+    """The way an answer was served, where that is not the standard one: "fast", "priority", "batch", "us", "fast us".
+
+    A place that was chosen has a price of its own ("Data residency", Pricing).
+    """
     if not isinstance(usage, dict):
         return None
-    for word in (usage.get("speed"), usage.get("service_tier")):
-        if isinstance(word, str) and word != STANDARD:
-            return word
-    return None
+    ways = (word for word in (usage.get("speed"), usage.get("service_tier")) if isinstance(word, str))
+    way, place = next((word for word in ways if word != STANDARD), ""), usage.get("inference_geo")
+    place = place if isinstance(place, str) and place not in ANYWHERE else ""
+    return f"{way} {place}".strip() or None
 
 
 def output_bytes(message: dict[str, Any]) -> int:

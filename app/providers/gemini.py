@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
 
+from app.errors import BadRequest
 from app.providers import gemini_answers, gemini_embeddings, openai_answers
 from app.providers.base import EVENT_STREAM, JSON, Outgoing, Sent, StreamReader, Target, Whole, WireFormat
 from app.providers.events import dumped
@@ -96,7 +97,12 @@ def asked(sent: Sent) -> dict[str, Any]:
 
 
 def model_url(target: Target, method: str) -> str:
-    """The address of a model's method. Tuned models are named "tunedModels/…", Google's own with or without a path."""
+    """The address of a model's method. Tuned models are named "tunedModels/…", Google's own with or without a path.
+
+    Raises BadRequest for a name that would lead to another model than the one whose price counts.
+    """
+    if not {".", ".."}.isdisjoint(target.model.split("/")):
+        raise BadRequest("A model's name has no '.' or '..' between slashes.", param="model")
     name = target.model if target.model.startswith("tunedModels/") else f"models/{target.model.removeprefix('models/')}"
     return f"{(target.api_base or API_BASE).rstrip('/')}/{quote(name, safe='/')}:{method}"
 

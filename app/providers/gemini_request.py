@@ -40,6 +40,14 @@ BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh":
 # The least that 2.5 Pro can think ("Gemini thinking"): it cannot be told to stop.
 LEAST_BUDGET = 128
 TOOL_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
+# Gemini's own tools that are paid by their tokens, or by the searches that an answer tells ("Pricing"), as its JSON may
+# spell them. Others ("googleMaps") have a price by the call.
+METERED_TOOLS = frozenset(
+    {
+        *("functionDeclarations", "googleSearch", "codeExecution", "urlContext", "computerUse", "fileSearch"),
+        *("function_declarations", "google_search", "code_execution", "url_context", "computer_use", "file_search"),
+    }
+)
 SEARCHES = ("web_search", "web_search_preview", "google_search", "googleSearch")
 
 
@@ -143,9 +151,11 @@ def _tools(body: Mapping[str, Any]) -> list[dict[str, Any]]:
             functions.append(_declaration(tool.get("function"), f"tools[{index}].function"))
         elif kind in SEARCHES:
             others.append({"googleSearch": {}})
-        elif kind is None:
+        elif kind is None and tool.keys() <= METERED_TOOLS:
             # One of Gemini's own, in Gemini's own words: {"urlContext": {}}.
             others.append(tool)
+        elif kind is None:
+            raise BadRequest(f"No answer tells the price of the tool {', '.join(tool)}.", param=f"tools[{index}]")
         else:
             raise BadRequest(f"Gemini has no tools of type {kind!r}.", param=f"tools[{index}].type")
     if "web_search_options" in body and {"googleSearch": {}} not in others:

@@ -100,11 +100,13 @@ class StreamReader(EventReader):
             return True
         answer = parsed(data)
         self._note(answer)
+        if answer.get("service_tier") is not None:
+            # Every event tells it: also of a stream that breaks off it is known how it was served.
+            self.tier = tier_of(answer)
         usage = answer.get("usage")
         if not isinstance(usage, dict):
             return True
         self.counts = self._read_usage(usage) or self.counts
-        self.tier = tier_of(answer) or self.tier
         return self._usage_asked or bool(answer.get("choices")) or "error" in answer
 
     def _note(self, answer: dict[str, Any]) -> None:

@@ -99,3 +99,58 @@ def test_text_beside_an_inline_image_is_counted() -> None:
         {"type": "text", "text": "b" * 9000},
     ]
     assert asked(messages=[{"role": "user", "content": parts}]).input_bound > 9000
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+
+
+@given(st.text(min_size=1000), st.sampled_from(["data", "file_data", "source"]))
+def test_a_text_beside_an_inline_image_is_counted_whatever_it_is_called(text: str, name: str) -> None:
+    used = {"type": "tool_use", "id": "t", "name": "f", "input": {name: text}}
+    assert asked(messages=[{"role": "user", "content": [IMAGE, used]}]).input_bound > len(text.encode())
+
+
+def anthropic_image(**source: str) -> dict[str, Any]:
+    return {"type": "image", "source": source}
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        anthropic_image(type="base64", media_type="image/png", data="A" * 1_000_000),
+        anthropic_image(type="base64", media_type="image/png", data="A"),
+        anthropic_image(type="url", url="https://example.com/a.png"),
+        anthropic_image(type="file", file_id="file_1"),
+    ],
+)
+def test_anthropics_images_are_counted_by_what_they_show(image: dict[str, Any]) -> None:
+    # Vision, Calculate image costs: an image of high resolution takes up to 4784 tokens.
+    assert 4784 < asked(messages=[{"role": "user", "content": [image]}]).input_bound < 20_000
+
+
+def test_an_image_whose_type_is_written_with_escapes_is_an_image() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":[{"type":"im\\u0061ge","source":{"type":"url"}}]}]}'
+    assert parse(Request("messages", body, {})).input_bound > 4784
+
+
+def test_a_long_recording_in_a_message_is_counted_by_its_length() -> None:
+    # Gemini, "Understanding audio": 32 tokens a second; a second of speech has 2000 bytes at the least.
+    recording = {"type": "input_audio", "input_audio": {"data": "A" * 4_000_000, "format": "mp3"}}
+    assert asked(messages=[{"role": "user", "content": [recording]}]).input_bound > 32 * 3_000_000 / 2000
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text", "text": "data:image/png;base64," + "word " * 20_000},
+        {"type": "text", "text": "word " * 20_000 + ";base64,"},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {"a": [[]] * 50_000}},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {"a": [{}] * 50_000}},
+    ],
+)
+def test_nothing_that_is_no_medium_is_counted_as_one(part: dict[str, Any]) -> None:
+    assert asked(messages=[{"role": "user", "content": [IMAGE, part]}]).input_bound > 100_000
+
+
+def test_a_part_of_any_shape_beside_an_inline_image_is_counted() -> None:
+    assert asked(messages=[{"role": "user", "content": [IMAGE, {"type": ["image"], "source": []}]}]).input_bound > 5000

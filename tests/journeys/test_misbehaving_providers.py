@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.chaos.counters import leftovers
-from tests.journeys.conftest import Person
+from tests.journeys.conftest import OPENAI_KEY, Person
 from tests.journeys.waiting import until
 from tests.scripted_answers import TEXT
 from tests.scripted_provider import ScriptedProvider
@@ -159,7 +159,35 @@ def test_output_past_the_stated_cap_is_paid_for(story: Story) -> None:
     assert outcome(story.row()) == ("success", "provider", 1.0)
 
 
+# Answers that are none
+
+
+def test_a_redirect_is_not_followed_and_costs_nothing(story: Story) -> None:
+    moved: dict[str, Any] = {
+        "status": 307,
+        "body": {"moved": True},
+        "headers": {"Location": story.provider.url + "/v1/elsewhere"},
+    }
+    answer = story.call(**moved)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_failed")
+    assert outcome(story.row()) == ("failure", "none", 0.0)
+
+
+def test_an_error_with_a_good_status_costs_nothing_and_tells_no_key(story: Story) -> None:
+    said = {"error": {"message": f"Incorrect API key provided: {OPENAI_KEY}.", "code": 401}}
+    answer = story.call(body=said)
+    assert (OPENAI_KEY in answer.text, "[redacted]" in answer.text) == (False, True)
+    assert outcome(story.row()) == ("failure", "provider", 0.0)
+
+
 # Streams that are broken or cut
+
+
+@pytest.mark.parametrize("end", ["\n\n", ""])
+def test_an_error_in_a_stream_tells_no_key(story: Story, end: str) -> None:
+    said = f'data: {{"error": {{"message": "Incorrect API key provided: {OPENAI_KEY}."}}}}{end}'
+    answer = story.stream(body=said, headers={"Content-Type": "text/event-stream"})
+    assert (OPENAI_KEY in answer.text, "[redacted]" in answer.text) == (False, True)
 
 
 def test_garbage_between_events_harms_nobody(story: Story) -> None:

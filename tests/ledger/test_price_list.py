@@ -268,6 +268,20 @@ def test_a_stated_cost_is_as_much_dearer_in_a_dear_tier_as_the_listed_one() -> N
     assert [price.in_tier(tier).base.input for tier in ("priority", "flex")] == [2 * 10**12, 10**12]
 
 
+@pytest.mark.parametrize(("tier", "times"), [("us", "1.1"), ("fast us", "2.2")])
+def test_tokens_of_anthropics_cost_more_where_the_place_is_chosen(tier: str, times: str) -> None:
+    # Data residency, Pricing: 1.1 times for all kinds of tokens, upon the other factors.
+    price = known("anthropic", "claude-opus-5")
+    dear = price.in_tier(tier).base
+    assert [Decimal(dear[kind]) for kind in range(5)] == [price.base[kind] * Decimal(times) for kind in range(5)]
+    assert dear.web_searches == price.base.web_searches
+
+
+def test_a_place_costs_nothing_more_where_it_cannot_be_chosen() -> None:
+    price = known("aws", "us.anthropic.claude-opus-4-5-20251101-v1:0")
+    assert price.in_tier("us").base == price.base
+
+
 def test_a_price_in_a_tier_says_so() -> None:
     assert known("openai", "gpt-5.4").in_tier("flex").source.endswith("openai/gpt-5.4, flex")
 
@@ -306,6 +320,11 @@ def test_a_price_of_an_earlier_version_costs_what_it_did() -> None:
         ("ft:gpt-4o-mini:acme::x", 16_384),
         ("openai/gpt-4o", 16_384),
         ("claude-3-5-haiku-latest", 8_192),
+        ("us.anthropic.claude-opus-4-5-20251101-v1:0", 64_000),
+        ("claude-sonnet-4-5@20250929", 64_000),
+        ("gemini-2.5-pro", 65_536),
+        ("models/gemini-3-pro-preview", 65_536),
+        ("gemini-2.0-flash-lite", 8_192),
         ("nobody-knows-this", 16_384),
     ],
 )

@@ -61,9 +61,15 @@ def test_an_estimate_counts_a_request() -> None:
     assert estimate(known("perplexity", "sonar-pro"), 0, 0) == 14_000_000
 
 
-@pytest.mark.parametrize(("tier", "dollars"), [(None, "2.5"), ("flex", "1.25"), ("priority", "5"), ("unknown", "6.25")])
+@pytest.mark.parametrize(("tier", "dollars"), [(None, "2.5"), ("priority", "5"), ("unknown", "6.25")])
 def test_an_estimate_is_that_of_the_tier_that_is_asked_for(tier: str | None, dollars: str) -> None:
     assert estimate(known("openai", "gpt-5.4"), 1000, 0, tier=tier) == Decimal(dollars) * 10**6
+
+
+@pytest.mark.parametrize("tier", ["flex", "batch"])
+def test_an_estimate_does_not_rely_on_a_cheap_tier_that_the_provider_may_not_give(tier: str) -> None:
+    price = known("openai", "gpt-5.4")
+    assert estimate(price, 1000, 500, tier=tier) == estimate(price, 1000, 500)
 
 
 def test_an_estimate_bounds_images_that_are_paid_by_tokens() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.providers.anthropic_answers import StreamReader, output_bytes, usage_counts
+from app.providers.anthropic_answers import StreamReader, output_bytes, tier_of, usage_counts
 from app.providers.base import Counts
 from tests.providers.messages import (
     OVERLOADED,
@@ -116,6 +116,21 @@ def test_what_the_last_event_does_not_tell_stands_as_the_first_told_it() -> None
     begun = {"input_tokens": 25, "output_tokens": 1, "cache_read_input_tokens": 100, "service_tier": "priority"}
     read(reader, start(begun) + end({"output_tokens": 15, "input_tokens": None}))
     assert (reader.counts, reader.tier) == ({"input": 125, "output": 15, "cache_read": 100}, "priority")
+
+
+@pytest.mark.parametrize(
+    ("told", "tier"),
+    [
+        ({"inference_geo": "us"}, "us"),
+        ({"inference_geo": "us", "speed": "fast", "service_tier": "standard"}, "fast us"),
+        ({"inference_geo": "global"}, None),
+        ({"inference_geo": "not_available", "service_tier": "standard"}, None),
+    ],
+)
+def test_the_place_where_a_call_was_served_is_a_part_of_its_tier(told: dict[str, Any], tier: str | None) -> None:
+    reader = StreamReader()
+    read(reader, start({"input_tokens": 25, "output_tokens": 1} | told) + end({"output_tokens": 15}))
+    assert (reader.tier, tier_of({"input_tokens": 25, "output_tokens": 15} | told)) == (tier, tier)
 
 
 def test_input_that_grows_while_tools_run_is_counted_as_the_last_event_tells_it() -> None:

@@ -314,3 +314,25 @@ BODIES = st.dictionaries(st.sampled_from((*FIELDS, "service_tier", "modalities")
 def test_a_body_of_any_shape_is_either_said_or_refused(body: dict[str, Any]) -> None:
     with suppress(BadRequest):
         assert orjson.loads(prepared(body).body)["contents"]
+
+
+@pytest.mark.parametrize("model", ["gemini-2.0-flash-lite/../gemini-2.5-pro", "..", "models/../x", "tunedModels/./x"])
+def test_a_model_s_name_does_not_lead_elsewhere(model: str) -> None:
+    # Behind a wildcard the caller chooses the name, and its price is looked up by how it begins.
+    for route, body in (
+        ("chat/completions", {"messages": [{"role": "user", "content": "hi"}]}),
+        ("embeddings", {"input": "hi"}),
+    ):
+        with pytest.raises(BadRequest) as refused:
+            Gemini().formats[route].prepare(Target(model=model), sent(route, {"model": "m"} | body))
+        assert refused.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    "tool", ["googleMaps", "google_maps", "enterpriseWebSearch", "retrieval", "parallelAiSearch", "x"]
+)
+def test_a_tool_of_gemini_s_whose_price_no_answer_tells_is_refused(tool: str) -> None:
+    body = {"messages": [{"role": "user", "content": "hi"}], "tools": [{"urlContext": {}, tool: {}}]}
+    with pytest.raises(BadRequest) as refused:
+        Gemini().formats["chat/completions"].prepare(Target(model="gemini-2.5-pro"), sent("chat/completions", body))
+    assert refused.value.param == "tools[0]"

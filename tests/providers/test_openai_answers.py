@@ -246,3 +246,19 @@ def test_output_that_is_not_stated_is_what_the_total_leaves() -> None:
 )
 def test_a_usage_without_whole_totals_is_none(usage: object) -> None:
     assert usage_counts(usage) is None
+
+
+def served(tier: str | None, **fields: Any) -> bytes:
+    return event({"choices": [], "service_tier": tier} | fields)
+
+
+def test_the_tier_of_a_stream_that_breaks_off_before_its_usage_is_known() -> None:
+    assert read(served("priority", **said("a")), [])[0].tier == "priority"
+
+
+def test_the_tier_that_a_stream_tells_last_counts() -> None:
+    assert read(served("priority") + served("default", usage=USAGE), [])[0].tier is None
+
+
+def test_a_tier_that_stands_in_the_first_event_only_counts_as_in_a_whole_answer() -> None:
+    assert read(served("flex") + event(used(USAGE)), [])[0].tier == "flex"
