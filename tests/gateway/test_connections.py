@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from app.gateway.call import connections, send
+from app.gateway.call import send
 from app.gateway.offers import Offer, offer
 from app.gateway.patience import Patience
+from app.http import Pool
 from app.model_list import Deployment
 from app.providers.base import Sent
 from tests.gateway.running import a_call
@@ -30,7 +31,7 @@ def deployed(provider: ScriptedProvider, model: str) -> Offer:
 
 def test_a_connection_that_is_kept_for_others_is_not_closed_when_the_client_leaves(provider: ScriptedProvider) -> None:
     """The last piece may be long on its way to a slow client, while another call uses the connection already."""
-    pool, patience = connections(), Patience(5, 5, 5, 5)
+    pool, patience = Pool(), Patience(5, 5, 5, 5)
     leaving, staying = a_call(), a_call()
     body = {"model": "m", "messages": []}
     whole = Sent("chat/completions", BODY, body)

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ from app.gateway.inflight import InFlight
 from app.gateway.offers import offer
 from app.gateway.places import Places
 from app.gateway.running import Running, has_closed, leave_place
+from app.http import Connection
+from app.http.request import Address
 from app.limits import admission, places
 from app.limits.meters import Tokens, places_key
 from app.limits.places import Place, Room
@@ -61,11 +63,11 @@ def test_a_client_behind_a_unix_socket_is_not_taken_for_one_that_left() -> None:
         assert not has_closed(server)
 
 
-@dataclass
-class Upstream:
+def connected(sock: socket.socket) -> Connection:
     """A connection to a provider, once it is there."""
-
-    sock: socket.socket | None = None
+    connection = Connection(Address("http", "127.0.0.1", 80))
+    connection.sock = sock
+    return connection
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_a_call_whose_time_ends_while_it_connects_is_cut_off_as_soon_as_it_has_a
     running = started(in_flight)
     running.deadline = time.monotonic()
     until(lambda: running.cut)
-    running.connection = Upstream(ours)
+    running.connection = connected(ours)
     provider.settimeout(5)
     assert provider.recv(1) == b""
 
@@ -112,7 +114,7 @@ def test_a_client_that_leaves_while_its_call_connects_is_not_answered_by_a_provi
         running = started(in_flight, accepted)
         client.close()
         until(lambda: running.left)
-        running.connection = Upstream(ours)
+        running.connection = connected(ours)
         provider.settimeout(5)
         assert provider.recv(1) == b""
 

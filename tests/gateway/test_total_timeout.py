@@ -14,9 +14,10 @@ from app.failures import Failure
 from app.gateway.admit import Permit
 from app.gateway.asked import Request, parse
 from app.gateway.attempts import Attempts, NoAnswer
-from app.gateway.call import connections, send
+from app.gateway.call import send
 from app.gateway.offers import offer
 from app.gateway.places import Places
+from app.http import Pool
 from app.limits.meters import Tokens, cooling_key
 from app.model_list import Deployment
 from app.router_settings import Router, Timeouts
@@ -71,6 +72,6 @@ def test_a_call_whose_time_ran_out_before_anybody_was_asked_asks_nobody(app: Fla
     permit = Permit(running.event, (), None, None, Tokens(), {}, {})
     attempts = Attempts(router, [one], asked, permit, running, Places(router, [one], asked, lease=30.0, wait=0))
     with pytest.raises(NoAnswer) as nothing:
-        attempts.first_answer(lambda one, waited: send(connections(), one, asked.sent, running, waited))
+        attempts.first_answer(lambda one, waited: send(Pool(), one, asked.sent, running, waited))
     assert (nothing.value.failure, nothing.value.error.status) == (Failure.TIMEOUT, 504)
     assert (provider.calls, attempts.failed) == ([], [])
