@@ -25,7 +25,7 @@ PROMPT = "Tell me something about gateways, in as many words as you like. " * 3
 # Above this share of their cores the load and the upstream, and not the gateway, may be what is measured.
 FULL = 0.9
 # Events that the load reads together, because it or the gateway was late; more than a few are a gateway's merging.
-MERGED = 0.02
+MERGED = 0.05
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ class Stream(asyncio.Protocol):
             self._seen.whole += 1
         else:
             self._seen.failed += 1
-            what = f"{self._counter.events} events, {self._start!r} … {self._tail!r}"
+            what = f"{self._counter.events} events, the last {self._tail!r}"
             self._seen.example = self._seen.example or what
         self._ended.set_result(right)
 

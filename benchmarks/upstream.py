@@ -71,7 +71,11 @@ def event(choices: list[object], usage: object = None) -> bytes:
 
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-WORD = event([{"index": 0, "delta": {"content": "word "}, "finish_reason": None}])
+# Not always the same: LiteLLM ends a stream of a hundred equal events as one that goes round in circles.
+CONTENTS = [
+    event([{"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}])
+    for word in ("This", "tale", "goes", "from", "word", "into", "word")
+]
 LAST = event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
 USAGE = event([], {"prompt_tokens": 20, "completion_tokens": 40, "total_tokens": 60})
 END = chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
@@ -137,8 +141,8 @@ class Upstream(asyncio.Protocol):
         self._transport.write(STREAM_HEAD)
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for _ in range(events):
-            self._transport.write(WORD)
+        for number in range(events):
+            self._transport.write(CONTENTS[number % len(CONTENTS)])
             # To the clock, so that they are no further apart than asked; late ones are not sent in a bunch.
             due = max(due + self._gap, loop.time() + self._gap / 2)
             await asyncio.sleep(due - loop.time())
