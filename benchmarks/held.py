@@ -66,6 +66,7 @@ def _held(lab: Lab, system: Any, number: int) -> dict[str, Any]:
         "first_byte_p99_ms": one.first_byte_p99 * 1e3,
         "kb_a_stream": (one.memory - before) / number / 1e3,
         "cpu_share": one.spent.system / one.spent.seconds,
+        "strangers": one.strangers,
     }
 
 

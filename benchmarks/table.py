@@ -57,6 +57,7 @@ def start(section: dict[str, Any]) -> str:
 
 def held(section: dict[str, Any]) -> str:
     """A row for each system and number of streams."""
+    strangers = 0.0
     lines = [_line(["streams of 10 s held open", "", "first byte p99, ms", "memory a stream, KB", "of a core"])]
     lines.append(_line(["---"] * 5))
     for name, numbers in section["systems"].items():
@@ -65,8 +66,9 @@ def held(section: dict[str, Any]) -> str:
                 cells = [f"not valid: {why}", "", ""]
             else:
                 cells = [figure(one["first_byte_p99_ms"]), figure(one["kb_a_stream"]), f"{one['cpu_share']:.0%}"]
+                strangers = max(strangers, one["strangers"])
             lines.append(_line([f"{int(number):,}", name, *cells]))
-    return "\n".join([*lines, "", f"{section['machine']}; {section['cores']}."])
+    return "\n".join([*lines, "", f"{section['machine']}; {section['cores']}.{_warning(strangers)}"])
 
 
 def figure(value: float | None) -> str:
@@ -74,6 +76,13 @@ def figure(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - as the sentence says
+
+
+def _warning(strangers: float) -> str:
+    """For the foot, where others have used much of the machine."""
+    if strangers <= NOISY:
+        return ""
+    return f" Others took {strangers:.0%} of the machine meanwhile: not to be published."
 
 
 def _table(section: dict[str, Any], rows: dict[str, str], foot: str) -> str:

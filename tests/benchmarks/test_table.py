@@ -81,9 +81,14 @@ def test_the_rate_of_half_the_load_is_each_systems_own_and_has_no_ratio() -> Non
 
 
 def test_held_streams_have_a_row_for_each_system_and_number() -> None:
-    one = {"first_byte_p99_ms": 32.4, "kb_a_stream": 26.2, "cpu_share": 0.51}
+    one = {"first_byte_p99_ms": 32.4, "kb_a_stream": 26.2, "cpu_share": 0.51, "strangers": 0.01}
     text = table.held(section(Tollgate={"2000": one}))
     assert row(text, "2,000") == ["2,000", "Tollgate", "32.4", "26.2", "51%"]
+
+
+def test_held_streams_on_a_busy_machine_say_that_they_are_not_to_be_published() -> None:
+    one = {"first_byte_p99_ms": 32.4, "kb_a_stream": 26.2, "cpu_share": 0.51, "strangers": 0.4}
+    assert "not to be published" in table.held(section(Tollgate={"2000": one}))
 
 
 def test_held_streams_that_failed_have_the_reason_instead() -> None:
