@@ -54,7 +54,9 @@ def main() -> None:
     peers.install(names)
     results.keep("calls", run(Plan(names, rounds, seconds)))
     results.keep("start", start.run(names, 1 if given.small else 3))
-    results.keep("held", held.run(names, held.SMALL if given.small else held.FULL))
+    # Each number of streams takes more than half a minute for each system: the small form has only ours.
+    holding, numbers = (names[:1], held.FULL[:1]) if given.small else (names, held.FULL)
+    results.keep("held", held.run(holding, numbers))
     print(table.written(results.read()), flush=True)  # noqa: T201 - it is what was asked for
 
 

@@ -20,7 +20,6 @@ STREAM_SECONDS = 10
 GAP_SECONDS = 1.0
 WINDOW_SECONDS = 10.0
 FULL = [500, 2000, 5000]
-SMALL = [500]
 # LiteLLM takes many seconds to the first byte with 500 of them; more would only be more of that.
 LEFT_OUT = {"portkey"}
 MOST = {"litellm": 500}
