@@ -142,7 +142,8 @@ def streams(
         load.stdout.close()
     merged = inside["merged"] / max(1, inside["events"])
     problems = _wrong(told["failed"], told["example"], told["whole"], lab.upstream.done()["streams"] - before)
-    if merged > MERGED:
+    # The upstream sends the last three events of a stream as one; where none ends, none come together.
+    if merged > MERGED and not again:
         problems.append(f"{merged:.0%} of the events came merged with another")
     problems += settled(system, began, told["whole"])
     return Round(
