@@ -7,7 +7,8 @@ import platform
 import resource
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,17 @@ def busy() -> float:
     """Seconds of CPU that the whole machine has taken until now, whoever ran."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
+
+
+def strangers() -> Callable[[], float]:
+    """To be called later: the share of the machine that others than we and our children have taken since."""
+    began, everybody, ours = time.monotonic(), busy(), cpu([psutil.Process()])
+
+    def share() -> float:
+        theirs = busy() - everybody - (cpu([psutil.Process()]) - ours)
+        return max(0.0, theirs / (time.monotonic() - began) / (psutil.cpu_count() or 1))
+
+    return share
 
 
 def machine() -> str:

@@ -53,6 +53,7 @@ def run(names: list[str], rounds: int) -> dict[str, Any]:
     # Nobody is held back while it starts: every process may use every core, ours as well as theirs.
     cores = Cores(cores.gateway | cores.others, cores.gateway | cores.others)
     found: dict[str, Found] = {}
+    strangers = processes.strangers()
     with Upstream(cores) as upstream:
         for number in range(rounds):
             for name in names:
@@ -70,6 +71,7 @@ def run(names: list[str], rounds: int) -> dict[str, Any]:
     return {
         "machine": processes.machine(),
         "rounds": rounds,
+        "strangers": strangers(),
         "systems": {name: all_.told() for name, all_ in found.items()},
     }
 

@@ -52,7 +52,8 @@ def calls(section: dict[str, Any]) -> str:
 
 def start(section: dict[str, Any]) -> str:
     """Seconds and memory."""
-    return _table(section, START, f"{section['machine']}; medians of {section['rounds']} starts.")
+    foot = f"{section['machine']}; medians of {section['rounds']} starts."
+    return _table(section, START, foot + _warning(section["strangers"]))
 
 
 def held(section: dict[str, Any]) -> str:

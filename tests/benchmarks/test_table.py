@@ -75,6 +75,11 @@ def test_a_run_on_a_quiet_machine_does_not() -> None:
     assert "not to be published" not in table.calls(section(strangers=0.02, Tollgate=system(cpu_us=300.0)))
 
 
+def test_starts_on_a_busy_machine_say_that_they_are_not_to_be_published() -> None:
+    text = table.start(section(0.5, Tollgate=system(start_seconds=2.0)))
+    assert "Others took 50% of the machine meanwhile: not to be published" in text
+
+
 def test_the_rate_of_half_the_load_is_each_systems_own_and_has_no_ratio() -> None:
     text = table.calls(section(Tollgate=system(half_rate=2000.0), LiteLLM=system(half_rate=50.0)))
     assert row(text, "… half load")[1:] == ["2,000", "50", ""]
