@@ -28,7 +28,7 @@ test: $(VENV)/installed-dev $(CLIENTS)/installed $(NODE_CLIENTS)/node_modules/in
 chaos: $(VENV)/installed-dev  ## break one part after another under load (SECONDS=900 SEED=1 DATABASE=postgresql)
 	@$(PYTHON) -m tests.chaos --seconds $(or $(SECONDS),900) --seed $(or $(SEED),1) --database $(or $(DATABASE),postgresql)
 
-bench: $(VENV)/installed-dev  ## measure Tollgate beside its peers (ARGS="--systems tollgate,litellm --rounds 1")
+bench: $(VENV)/installed-dev  ## measure Tollgate beside its peers, in a quarter of an hour (ARGS=--small: a few minutes)
 	@$(PYTHON) -m benchmarks $(ARGS)
 
 check: $(VENV)/installed-dev  ## lint, types, import layers, migrations and lock files in step
@@ -51,7 +51,7 @@ lock: $(VENV)/installed-dev $(CLIENTS)/installed  ## write the lock files anew (
 
 clean:  ## remove the virtual environments and every cache; data in .tollgate stays
 	rm -rf $(VENV) $(CLIENTS) $(NODE_CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find app worker migrations tests -name __pycache__ -prune -exec rm -rf {} +
+	find app worker migrations tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # pip is the last thing that venv installs, so a half-made environment is made again.
 $(VENV)/bin/pip $(CLIENTS)/bin/pip:

@@ -1,124 +1,135 @@
 """`make bench`: Tollgate beside its peers, in one run on one machine, the rounds interleaved.
 
+    python -m benchmarks --small
     python -m benchmarks --systems tollgate,litellm,nginx --rounds 3 --seconds 5
 
-Every system gets the same calls to the same upstream. CPU is user + system of all processes of a system, web and
-worker, by /proc. Absolute figures belong to the machine that is printed with them; the ratios are what to keep.
+Every system gets the same calls to the same upstream; README.md beside this file says what is measured how. Absolute
+figures belong to the machine that is printed with them; the ratios are what to keep.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import subprocess
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
-from benchmarks import table
-from benchmarks.measure import Round, measured
-from benchmarks.systems import PEERS, SYSTEMS, Running, available, install
+from benchmarks import held, measure, peers, processes, results, start, table
+from benchmarks.figures import Found
+from benchmarks.measure import Lab, Round
+from benchmarks.systems import SYSTEMS, Running, Upstream, direct
 
 CONNECTIONS = 64
 # LiteLLM is beyond its means with more streams than this, and would be measured while it drowns.
 STREAMS = {"LiteLLM": 8}
 MOST_STREAMS = 48
-# Half of what a system can do; PERF's lesson is that a full queue measures the queue.
+GAP_SECONDS = 0.02
+# Streams go on for that long before and after the window in which all of them flow.
+AROUND_SECONDS = 2.0
+# A full queue measures the queue.
 LOAD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    names: list[str]
+    rounds: int
+    seconds: float
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--rounds", type=int, help="3, or 1 with --small")
+    parser.add_argument("--seconds", type=float, help="of each measurement: 5, or 3 with --small")
+    parser.add_argument("--small", action="store_true", help="in three minutes, for a first look")
     given = parser.parse_args()
     names = [name for name in given.systems.split(",") if not _missing(name)]
-    install(names)
-    results = run(names, given.rounds, given.seconds)
-    PEERS.mkdir(exist_ok=True)
-    (PEERS / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
-    _say(table.written(results))
+    rounds, seconds = given.rounds or (1 if given.small else 3), given.seconds or (3 if given.small else 5)
+    processes.prepare()
+    peers.install(names)
+    results.keep("calls", run(Plan(names, rounds, seconds)))
+    results.keep("start", start.run(names, 1 if given.small else 3))
+    # Each number of streams takes more than half a minute for each system: the small form has only ours.
+    holding, numbers = (names[:1], held.FULL[:1]) if given.small else (names, held.FULL)
+    results.keep("held", held.run(holding, numbers))
+    print(table.written(results.read()), flush=True)  # noqa: T201 - it is what was asked for
 
 
-def run(names: list[str], rounds: int, seconds: float) -> dict[str, Any]:
+def run(plan: Plan) -> dict[str, Any]:
     """The medians of everything, by system."""
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    cores = processes.cores()
     with ExitStack() as stack:
-        address = stack.enter_context(upstream())
-        systems: list[Running] = []
-        for name in names:
-            began = time.monotonic()
-            systems.append(stack.enter_context(SYSTEMS[name](address)))
-            found[systems[-1].name]["start_seconds"].append(time.monotonic() - began)
+        lab = Lab(stack.enter_context(Upstream(cores, GAP_SECONDS)), cores)
+        upstream = stack.enter_context(direct(lab.upstream.url, cores))
+        systems = [stack.enter_context(SYSTEMS[name](lab.upstream.url, cores)) for name in plan.names]
+        found = {system.name: Found() for system in systems}
         for system in systems:
-            measured(system, seconds=min(seconds, 3), connections=8)
-            found[system.name]["memory_mb"].append(system.memory())
-        for number in range(rounds):
+            measure.calls(lab, system, min(plan.seconds, 3), 8)
+        strangers: list[float] = []
+        for number in range(plan.rounds):
             for system in systems:
-                _say(f"round {number + 1} of {rounds}: {system.name}", file=sys.stderr)
-                _round(system, seconds, found[system.name])
-    return {"machine": _machine(), "rounds": rounds, "systems": {name: _medians(all_) for name, all_ in found.items()}}
+                results.say(f"round {number + 1} of {plan.rounds}: {system.name}")
+                strangers += _round(lab, system, upstream, plan.seconds, found[system.name])
+        return {
+            "machine": processes.machine(),
+            "cores": str(cores),
+            "rounds": plan.rounds,
+            "seconds": plan.seconds,
+            "strangers": sum(strangers) / max(1, len(strangers)),
+            "systems": {name: all_.told() for name, all_ in found.items()},
+        }
 
 
-def _round(system: Running, seconds: float, found: dict[str, list[float]]) -> None:
-    full = measured(system, seconds=seconds, connections=CONNECTIONS)
-    _add(found, full, {"cpu_us": lambda one: one.cpu_per_call, "per_core": lambda one: one.per_core})
-    found["calls_per_second"].append(full.calls / full.seconds)
-    for name, taken in full.beside.items():
-        found[f"{name}_us"].append(taken / max(1, full.calls) * 1e6)
-    half = measured(system, seconds=seconds, connections=CONNECTIONS, rate=LOAD * full.calls / seconds)
-    _add(found, half, {"p50_ms": lambda one: one.p50 * 1e3, "p99_ms": lambda one: one.p99 * 1e3})
-    streams = measured(system, seconds=seconds, connections=STREAMS.get(system.name, MOST_STREAMS), stream=True)
-    _add(found, streams, {"event_us": lambda one: one.cpu_per_event})
-    found["failed"].append(full.failed + half.failed + streams.failed)
+def _round(lab: Lab, system: Running, upstream: Running, seconds: float, found: Found) -> list[float]:
+    """All measurements of one system, one after the other. Gives what share of the machine others took in each."""
+    full = measure.calls(lab, system, seconds, CONNECTIONS)
+    _full(full, found)
+    # What it can go on doing: rows may be booked after the calls, and the core has to do that as well.
+    rate = LOAD * max(1.0, min(found.median("calls_per_second") or 0, found.median("per_core") or 0))
+    half = measure.calls(lab, system, seconds, CONNECTIONS, rate)
+    bare = measure.calls(lab, upstream, seconds, CONNECTIONS, rate)
+    found.add(
+        half.problems + bare.problems,
+        half_rate=rate,
+        p50_ms=half.p50 * 1e3,
+        p99_ms=half.p99 * 1e3,
+        direct_p50_ms=bare.p50 * 1e3,
+        direct_p99_ms=bare.p99 * 1e3,
+        added_p50_ms=(half.p50 - bare.p50) * 1e3,
+        added_p99_ms=(half.p99 - bare.p99) * 1e3,
+    )
+    number = STREAMS.get(system.name, MOST_STREAMS)
+    flow = measure.streams(lab, system, number, int((seconds + 2 * AROUND_SECONDS) / GAP_SECONDS), seconds)
+    found.add(flow.problems, event_us=flow.per_event(flow.spent.system), merged=flow.merged)
+    return [full.strangers, half.strangers, bare.strangers, flow.strangers]
 
 
-def _add(found: dict[str, list[float]], one: Round, figures: dict[str, Callable[[Round], float]]) -> None:
-    for name, figure in figures.items():
-        found[name].append(figure(one))
-
-
-def _medians(found: dict[str, list[float]]) -> dict[str, float]:
-    return {name: sorted(values)[len(values) // 2] for name, values in found.items()}
-
-
-class upstream:  # noqa: N801 - used as a function
-    """The scripted upstream, as a process of its own."""
-
-    def __enter__(self) -> str:
-        command = [sys.executable, "-m", "benchmarks.upstream"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
-        return self._process.stdout.readline().strip()
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
+def _full(full: Round, found: Found) -> None:
+    found.add(
+        full.problems,
+        cpu_us=full.per_call(full.spent.system),
+        per_core=full.calls / full.spent.system if full.spent.system else 0.0,
+        calls_per_second=full.calls / full.seconds,
+    )
+    if full.spent.workers:
+        found.add(full.problems, worker_us=full.per_call(full.spent.workers))
+    for name, taken in full.spent.beside.items():
+        found.add(full.problems, **{f"{name}_us": full.per_call(taken)})
+    # A figure by itself, so that the table can say "at least".
+    found.add([], limited=float(full.limited))
 
 
 def _missing(name: str) -> bool:
-    if why := available(name):
-        _say(f"{name} is left out: {why}", file=sys.stderr)
+    if name not in SYSTEMS:
+        sys.exit(f"{name}: there are {', '.join(SYSTEMS)}")
+    if why := peers.missing(name):
+        results.say(f"{name} is left out: {why}")
     return why is not None
-
-
-def _machine() -> str:
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    processor = models[0].partition(":")[2].strip() if models else platform.machine()
-    return f"{psutil.cpu_count()} cores, {processor}, Python {platform.python_version()}"
-
-
-def _say(text: str, file: Any = None) -> None:
-    print(text, file=file, flush=True)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,9 @@ from contextlib import ExitStack
 
 import redis as redis_py
 
-from benchmarks import crowd, settle
-from benchmarks.__main__ import upstream
-from benchmarks.measure import measured
-from benchmarks.systems import Running, tollgate
+from benchmarks import crowd, measure, processes, settle
+from benchmarks.measure import Lab
+from benchmarks.systems import Running, Upstream, tollgate
 
 CALLERS = (10, 300)
 CONNECTIONS = 32
@@ -38,16 +37,17 @@ def main() -> None:
     parser.add_argument("--settled", type=int, default=20_000)
     given = parser.parse_args()
     found: dict[int, dict[str, list[list[float]]]] = {callers: defaultdict(list) for callers in CALLERS}
+    cores = processes.cores()
     with ExitStack() as stack:
-        address = stack.enter_context(upstream())
-        small = stack.enter_context(tollgate(address, users=max(CALLERS)))
+        lab = Lab(stack.enter_context(Upstream(cores, 0)), cores)
+        small = stack.enter_context(tollgate(lab.upstream.url, cores, users=max(CALLERS)))
         began = time.monotonic()
-        large = stack.enter_context(tollgate(address, users=given.users, rows=given.rows))
+        large = stack.enter_context(tollgate(lab.upstream.url, cores, users=given.users, rows=given.rows))
         settle.say(f"{given.users:,} users and {given.rows:,} rows after {time.monotonic() - began:.0f} s")
         for number in range(given.rounds + 1):
             for callers, figures in found.items():
                 pair = [
-                    _measured(system, range(0, users, users // callers)[:callers], given.seconds, given.settled)
+                    _measured(lab, system, range(0, users, users // callers)[:callers], given.seconds, given.settled)
                     for system, users in ((small, max(CALLERS)), (large, given.users))
                 ]
                 load = f"load {os.getloadavg()[0]:.1f}"
@@ -62,16 +62,16 @@ def main() -> None:
             settle.say(f"{figure}: {few:.3g}, {many:.3g}, {many / few if few else 0:.2f}")
 
 
-def _measured(system: Running, numbers: Sequence[int], seconds: float, rows: int) -> dict[str, float]:
+def _measured(lab: Lab, system: Running, numbers: Sequence[int], seconds: float, rows: int) -> dict[str, float]:
     """Microseconds of CPU per call and per settled row, of the users with these numbers."""
     keys = [crowd.SECRET.format(number) for number in numbers]
-    calls = measured(system, seconds=seconds, connections=CONNECTIONS, keys=keys)
-    if calls.failed or not calls.calls:
-        raise RuntimeError(f"{calls.failed} calls failed, {calls.calls} were answered")
+    calls = measure.calls(lab, system, seconds, CONNECTIONS, keys=keys)
+    if calls.problems or not calls.calls:
+        raise RuntimeError(f"{calls.calls} calls were answered: {calls.problems}")
     with redis_py.Redis.from_url(system.redis_url) as store:
         settled = settle.settled(system, store, rows, numbers)
-    found = {"gateway per call": calls.cpu_per_call}
-    found |= {f"{name} per call": taken / calls.calls * 1e6 for name, taken in calls.beside.items()}
+    found = {"gateway per call": calls.per_call(calls.spent.system)}
+    found |= {f"{name} per call": calls.per_call(taken) for name, taken in calls.spent.beside.items()}
     return found | {f"{name} per row": taken / settled.rows * 1e6 for name, taken in settled.cpu.items()}
 
 

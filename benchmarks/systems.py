@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
+import psycopg
 import requests
 import yaml
 
+from app.local.checks import answers
 from app.local.valkey import free_port
-from benchmarks import crowd
+from benchmarks import crowd, peers, processes
+from benchmarks.processes import Cores, pinned
 from tests.services.postgres import Postgres
+from tests.services.process import Process
 from tests.services.stack import Stack, migrate
 from tests.services.valkey import Valkey
 
-REPOSITORY = Path(__file__).parents[1]
-PEERS = REPOSITORY / ".bench"
-LITELLM = ("litellm", "1.109.1")
-PORTKEY = ("@portkey-ai/gateway", "1.15.2")
-# A fresh install of Portkey's gateway breaks on streams with newer ones.
-PORTKEY_WITH = {"hono": "4.9.7", "@hono/node-server": "1.13.8"}
 START_SECONDS = 90
 MODEL = "gpt-4o-mini"
+DATABASE = "bench"
 
 
 @dataclass(slots=True)
 class Running:
     """A system that answers at `url`, and what its calls carry.
 
-    `processes` are its own, `beside` those that they lean on.
+    `processes` are its own, those of `workers` among them; `beside` are those that they lean on. `booked` tells how
+    many ledger rows there are of calls that began at that moment or later, where the system has a ledger.
     """
 
     name: str
@@ -49,118 +49,120 @@ class Running:
     beside: dict[str, list[psutil.Process]] = field(default_factory=dict)
     model: str = MODEL
     headers: dict[str, str] = field(default_factory=dict)
+    workers: list[psutil.Process] = field(default_factory=list)
+    booked: Callable[[datetime], int] | None = None
     redis_url: str = ""
 
     def cpu(self) -> float:
         """Seconds of CPU, user and system, that its processes have taken until now."""
-        return sum(_cpu(process) for process in self.processes)
+        return processes.cpu(self.processes)
 
     def cpu_beside(self) -> dict[str, float]:
         """The same of Redis and SQL."""
-        return {name: sum(_cpu(process) for process in found) for name, found in self.beside.items()}
+        return {name: processes.cpu(found) for name, found in self.beside.items()}
 
     def memory(self) -> float:
-        """Megabytes that its processes have for themselves, shared pages counted in parts (PSS)."""
-        return sum(float(process.memory_full_info().pss) for process in _all(self.processes)) / 1e6
+        """Bytes that its processes have for themselves, shared pages counted in parts (PSS)."""
+        return processes.memory(self.processes)
 
 
-def _all(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [each for process in processes for each in (process, *process.children(recursive=True))]
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = [each.cpu_times() for each in _all([process])]
-    return sum(float(one.user + one.system) for one in times)
+def deployment(upstream: str) -> dict[str, object]:
+    """A configuration with one model at the upstream, as Tollgate and LiteLLM both read it."""
+    params = {"model": f"openai/{MODEL}", "api_base": f"{upstream}/v1", "api_key": "sk-upstream"}
+    return {"model_list": [{"model_name": MODEL, "litellm_params": params}]}
 
 
 @contextmanager
-def tollgate(upstream: str, *, web: int = 1, users: int = 0, rows: int = 0) -> Iterator[Running]:
+def tollgate(upstream: str, cores: Cores, *, users: int = 0, rows: int = 0) -> Iterator[Running]:
     """With everything on: virtual key, user budget, parallel limit, PostgreSQL, ledger rows through the worker.
 
     `users` and `rows` are what is there already, as crowd.py makes it.
     """
-    config = {
-        "model_list": [
-            {
-                "model_name": MODEL,
-                "litellm_params": {"model": f"openai/{MODEL}", "api_base": f"{upstream}/v1", "api_key": "sk-upstream"},
-            }
-        ]
-    }
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        postgres = stack.enter_context(Postgres())
-        valkey = stack.enter_context(Valkey(directory))
-        url = postgres.create("bench")
-        migrate(url)
-        if users:
-            crowd.people(url, users)
-        if rows:
-            crowd.years(url, users, rows)
-        running = stack.enter_context(Stack(url, valkey.url, config, web=web, workers=1))
+        with pinned(cores.others):
+            postgres = stack.enter_context(Postgres(durable=True))
+            valkey = stack.enter_context(Valkey(directory))
+            url = postgres.create(DATABASE)
+            migrate(url)
+            if users:
+                crowd.people(url, users)
+            if rows:
+                crowd.years(url, users, rows)
+        with pinned(cores.gateway):
+            running = stack.enter_context(Stack(url, valkey.url, deployment(upstream), web=1, workers=1))
         user = {"max_budget": 10_000, "max_parallel_requests": 10_000}
         authorization = {"Authorization": f"Bearer {running.master_key}"}
         made = requests.post(f"{running.urls[0]}/user/new", json=user, headers=authorization, timeout=30)
         made.raise_for_status()
-        processes = [psutil.Process(process.pid) for process in (*running.web, *running.workers)]
-        beside = {"Valkey": [psutil.Process(valkey.pid)], "PostgreSQL": [psutil.Process(postgres.process.pid)]}
-        yield Running("Tollgate", running.urls[0], made.json()["key"], processes, beside, redis_url=valkey.url)
+        address: dict[str, Any] = {"host": "127.0.0.1", "port": postgres.port, "user": "tollgate", "dbname": DATABASE}
+        books = stack.enter_context(psycopg.connect(autocommit=True, **address))
+        workers = [psutil.Process(process.pid) for process in running.workers]
+        yield Running(
+            "Tollgate",
+            running.urls[0],
+            made.json()["key"],
+            [*(psutil.Process(process.pid) for process in running.web), *workers],
+            {"Redis": [psutil.Process(valkey.pid)], "SQL": [psutil.Process(postgres.process.pid)]},
+            workers=workers,
+            booked=lambda since: _booked(books, since),
+            redis_url=valkey.url,
+        )
+
+
+def _booked(books: psycopg.Connection, since: datetime) -> int:
+    row = books.execute("SELECT count(*) FROM ledger WHERE started_at >= %s", (since,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 @contextmanager
-def litellm(upstream: str) -> Iterator[Running]:
+def litellm(upstream: str, cores: Cores) -> Iterator[Running]:
     """LiteLLM's proxy without its database, whose engine would have to be downloaded: it books nothing."""
-    config = {
-        "model_list": [
-            {
-                "model_name": MODEL,
-                "litellm_params": {"model": f"openai/{MODEL}", "api_base": f"{upstream}/v1", "api_key": "sk-upstream"},
-            }
-        ],
-        "litellm_settings": {"telemetry": False, "request_timeout": 60},
-    }
+    config = deployment(upstream) | {"litellm_settings": {"telemetry": False, "request_timeout": 60}}
     master, port = "sk-" + secrets.token_urlsafe(24), free_port()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "config.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        command = [str(PEERS / "litellm/bin/litellm"), "--config", str(path), "--host", "127.0.0.1"]
+        command = [str(peers.PEERS / "litellm/bin/litellm"), "--config", str(path), "--host", "127.0.0.1"]
         environ = {"LITELLM_MASTER_KEY": master, "LITELLM_LOG": "ERROR", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-        with _process([*command, "--port", str(port), "--num_workers", "1"], environ, directory) as process:
-            url = f"http://127.0.0.1:{port}"
-            _wait(f"{url}/health/liveliness", process)
-            yield Running("LiteLLM", url, master, [process])
+        environ |= {"LITELLM_MODE": "PRODUCTION"}
+        command += ["--port", str(port), "--num_workers", "1"]
+        with _served("litellm", command, environ, Path(directory), port, cores) as process:
+            yield Running("LiteLLM", f"http://127.0.0.1:{port}", master, [process])
 
 
 @contextmanager
-def portkey(upstream: str) -> Iterator[Running]:
+def portkey(upstream: str, cores: Cores) -> Iterator[Running]:
     """Portkey's gateway, which has no keys and no limits."""
     port = free_port()
-    server = PEERS / "portkey/node_modules/@portkey-ai/gateway/build/start-server.js"
     with tempfile.TemporaryDirectory() as directory:
-        command = [_node(), str(server), "--headless", f"--port={port}"]
-        with _process(command, {"NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1"}, directory) as process:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url, process)
+        command = [shutil.which("node") or "node", str(peers.PORTKEY_SERVER), "--headless", f"--port={port}"]
+        environ = {"NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1"}
+        with _served("portkey", command, environ, Path(directory), port, cores) as process:
             headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"{upstream}/v1"}
-            yield Running("Portkey", url, "sk-upstream", [process], headers=headers)
+            yield Running("Portkey", f"http://127.0.0.1:{port}", "sk-upstream", [process], headers=headers)
 
 
 @contextmanager
-def nginx(upstream: str) -> Iterator[Running]:
+def nginx(upstream: str, cores: Cores) -> Iterator[Running]:
     """A reverse proxy that knows nothing: the floor."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "nginx.conf"
         path.write_text(
             f"""
-            daemon off; worker_processes 1; pid {directory}/pid; error_log stderr error;
-            events {{ worker_connections 8192; }}
+            daemon off; worker_processes 1; pid {directory}/pid; error_log stderr error; worker_rlimit_nofile 20000;
+            events {{ worker_connections 16384; }}
             http {{
                 access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};
                 fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};
-                upstream provider {{ server {upstream.removeprefix("http://")}; keepalive 256; }}
+                keepalive_requests 100000000;
+                upstream provider {{
+                    server {upstream.removeprefix("http://")}; keepalive 256; keepalive_requests 100000000;
+                }}
                 server {{
                     listen 127.0.0.1:{port} backlog=4096;
+                    location = /health/liveliness {{ return 200; }}
                     location / {{
                         proxy_pass http://provider; proxy_http_version 1.1; proxy_set_header Connection "";
                         proxy_buffering off;
@@ -170,88 +172,70 @@ def nginx(upstream: str) -> Iterator[Running]:
             """,
             encoding="utf-8",
         )
-        binary = shutil.which("nginx") or "/usr/sbin/nginx"
-        with _process([binary, "-c", str(path), "-p", directory], {}, directory) as process:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url, process)
-            yield Running("nginx", url, "sk-upstream", [process])
+        command = [peers.nginx(), "-c", str(path), "-p", directory]
+        with _served("nginx", command, {}, Path(directory), port, cores) as process:
+            yield Running("nginx", f"http://127.0.0.1:{port}", "sk-upstream", [process])
 
 
 @contextmanager
-def direct(upstream: str) -> Iterator[Running]:
+def direct(upstream: str, _cores: Cores) -> Iterator[Running]:
     """The upstream itself: what a call takes without any gateway."""
     yield Running("direct", upstream, "sk-upstream", [])
 
 
-SYSTEMS: dict[str, Any] = {
-    "tollgate": tollgate,
-    "litellm": litellm,
-    "portkey": portkey,
-    "nginx": nginx,
-    "direct": direct,
-}
-
-
-def install(names: list[str]) -> None:
-    """The peers, each in an environment of its own under .bench/."""
-    if "litellm" in names and not (PEERS / "litellm/bin/litellm").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS / "litellm")], check=True)
-        python = PEERS / "litellm/bin/python"
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv"], check=True
-        )
-        # It pins versions of these two that are not to be had any more.
-        overrides = PEERS / "overrides.txt"
-        overrides.write_text("certifi\nlitellm-proxy-extras\n", encoding="utf-8")
-        uv = [str(PEERS / "litellm/bin/uv"), "pip", "install", "--quiet", "--python", str(python)]
-        wanted = f"{LITELLM[0]}[proxy]=={LITELLM[1]}"
-        subprocess.run([*uv, "--override", str(overrides), wanted], check=True)
-    if "portkey" in names and not (PEERS / "portkey/node_modules").exists():
-        (PEERS / "portkey").mkdir(parents=True, exist_ok=True)
-        packages = [f"{PORTKEY[0]}@{PORTKEY[1]}", *(f"{name}@{version}" for name, version in PORTKEY_WITH.items())]
-        subprocess.run(["npm", "install", "--silent", "--no-save", *packages], cwd=PEERS / "portkey", check=True)
-
-
-def available(name: str) -> str | None:
-    """Why a system cannot be measured here; None where it can."""
-    if name == "nginx" and not (shutil.which("nginx") or Path("/usr/sbin/nginx").exists()):
-        return "nginx is not installed (on Debian: apt install nginx-light)"
-    if name == "portkey" and not shutil.which("npm"):
-        return "npm is not installed"
-    return None
-
-
-def _node() -> str:
-    found = shutil.which("node")
-    assert found is not None, "node is not installed"  # noqa: S101 - said by `available` before
-    return found
+Made = Callable[[str, Cores], AbstractContextManager[Running]]
+SYSTEMS: dict[str, Made] = {"tollgate": tollgate, "litellm": litellm, "portkey": portkey, "nginx": nginx}
 
 
 @contextmanager
-def _process(command: list[str], environ: dict[str, str], directory: str) -> Iterator[psutil.Process]:
-    """Ended with its children at the end of the block. Its output stands in `directory`."""
-    # Set there, a failing optional import that LiteLLM tries again on every call would take milliseconds.
-    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with (Path(directory) / "output.log").open("wb") as log:
-        process = psutil.Popen(command, env=inherited | environ, cwd=directory, stdout=log, stderr=log)
+def _served(
+    name: str, command: list[str], environ: dict[str, str], directory: Path, port: int, cores: Cores
+) -> Iterator[psutil.Process]:
+    """Ended with its children at the end of the block."""
+    path = "/" if name == "portkey" else "/health/liveliness"
+    process = Process(
+        name,
+        command,
+        directory / "output.log",
+        environ=os.environ | environ,
+        ready=lambda: answers("127.0.0.1", port, path),
+    )
+    with pinned(cores.gateway):
+        process.start()
     try:
-        yield process
+        process.wait_until_ready(START_SECONDS)
+        yield psutil.Process(process.pid)
     finally:
-        for each in reversed(_all([process])):
-            each.kill()
-        process.wait()
+        process.kill()
 
 
-def _wait(url: str, process: psutil.Process) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-        try:
-            requests.get(url, timeout=2)
-        except requests.RequestException:
-            time.sleep(0.2)
-        else:
-            return
-    raise RuntimeError(f"{url} did not begin to answer")
+class Upstream:
+    """The scripted provider in a process of its own, as a context."""
 
+    def __init__(self, cores: Cores, gap: float = 0.02) -> None:
+        """`gap`: seconds between the events of a stream."""
+        self._cores = cores
+        self._command = [sys.executable, "-m", "benchmarks.upstream", "--gap", str(gap)]
 
-Made = AbstractContextManager[Running]
+    def __enter__(self) -> Self:
+        """Started, and listening at `url`."""
+        with pinned(self._cores.others):
+            self._process = psutil.Popen(
+                self._command, stdout=-1, text=True, preexec_fn=processes.dies_with_us, cwd=peers.PEERS.parent
+            )
+        self.url = str(self._process.stdout.readline()).strip()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process.stdout.close()
+
+    def done(self) -> dict[str, int]:
+        """How many calls and streams it has answered until now."""
+        told: dict[str, int] = json.loads(requests.get(self.url, timeout=10).content)
+        return told
+
+    def cpu(self) -> float:
+        """Seconds of CPU that it has taken until now."""
+        return processes.cpu([self._process])

@@ -2,7 +2,8 @@
 
     python -m benchmarks.upstream --port 9000 --delay 0 --events 48 --gap 0.02
 
-It speaks as much HTTP/1.1 as gateways send: a POST with a Content-Length, over kept connections.
+It speaks as much HTTP/1.1 as gateways send: a POST with a Content-Length, over kept connections. A stream has as many
+events as the request's max_completion_tokens, else `--events`. A GET tells what was done until then.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import argparse
 import asyncio
 import json
 import re
+from collections import Counter
+from typing import ClassVar
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 STREAM = re.compile(rb'"stream" ?: ?true')
+EVENTS = re.compile(rb'"max_completion_tokens" ?: ?(\d+)')
 WORDS = "The answer is a text of some length, as a model would give it to a question that is not too hard. "
 
 
@@ -67,7 +71,11 @@ def event(choices: list[object], usage: object = None) -> bytes:
 
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-WORD = event([{"index": 0, "delta": {"content": "word "}, "finish_reason": None}])
+# Not always the same: LiteLLM ends a stream of a hundred equal events as one that goes round in circles.
+CONTENTS = [
+    event([{"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}])
+    for word in ("This", "tale", "goes", "from", "word", "into", "word")
+]
 LAST = event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
 USAGE = event([], {"prompt_tokens": 20, "completion_tokens": 40, "total_tokens": 60})
 END = chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
@@ -77,6 +85,7 @@ class Upstream(asyncio.Protocol):
     """One connection."""
 
     whole = answer()
+    done: ClassVar[Counter[str]] = Counter()
 
     def __init__(self, delay: float, events: int, gap: float) -> None:
         """`delay` is seconds before each answer; a stream has that many events, `gap` seconds apart."""
@@ -104,25 +113,41 @@ class Upstream(asyncio.Protocol):
             if len(self._buffer) < size:
                 return
             request, self._buffer = self._buffer[:size], self._buffer[size:]
-            self._reply(STREAM.search(request, end) is not None)
+            self._reply(request, end)
 
-    def _reply(self, stream: bool) -> None:  # noqa: FBT001 - two kinds of answers
+    def _reply(self, request: bytes, end: int) -> None:
         assert self._transport is not None  # noqa: S101 - data comes after the connection
-        if stream:
-            self._streaming = asyncio.get_running_loop().create_task(self._stream())
-        elif self._delay:
+        if request.startswith(b"GET "):
+            body = json.dumps({"calls": self.done["calls"], "streams": self.done["streams"]}).encode()
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        elif STREAM.search(request, end):
+            asked = EVENTS.search(request, end)
+            streaming = self._stream(int(asked[1]) if asked else self._events)
+            self._streaming = asyncio.get_running_loop().create_task(streaming)
+        else:
+            self.done["calls"] += 1
+            self._answer()
+
+    def _answer(self) -> None:
+        assert self._transport is not None  # noqa: S101 - the same
+        if self._delay:
             asyncio.get_running_loop().call_later(self._delay, self._transport.write, self.whole)
         else:
             self._transport.write(self.whole)
 
-    async def _stream(self) -> None:
+    async def _stream(self, events: int) -> None:
         assert self._transport is not None  # noqa: S101 - the same
         await asyncio.sleep(self._delay)
         self._transport.write(STREAM_HEAD)
-        for _ in range(self._events):
-            self._transport.write(WORD)
-            await asyncio.sleep(self._gap)
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        for number in range(events):
+            self._transport.write(CONTENTS[number % len(CONTENTS)])
+            # To the clock, so that they are no further apart than asked; late ones are not sent in a bunch.
+            due = max(due + self._gap, loop.time() + self._gap / 2)
+            await asyncio.sleep(due - loop.time())
         self._transport.write(LAST + USAGE + END)
+        self.done["streams"] += 1
 
 
 async def serve(port: int, delay: float, events: int, gap: float) -> None:
