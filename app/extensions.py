@@ -178,6 +178,18 @@ def write_transaction() -> Iterator[Session]:
             raise
 
 
+def insert_into(session: Session, table: type[Any]) -> Any:
+    """An INSERT of the database at hand; both speak ON CONFLICT in the same words."""
+    # Imported here, because who has SQLite has no use for 3 MB of PostgreSQL.
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+
+        return insert(table)
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+    return sqlite.insert(table)
+
+
 @contextmanager
 def database_errors() -> Iterator[None]:
     """Maps "the database does not answer" to DatabaseUnavailable; every other error passes."""

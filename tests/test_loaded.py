@@ -13,7 +13,8 @@ import pytest
 from tests.services.stack import REPOSITORY
 
 WEB = "import app; app.create_app()"
-WORKER = "import worker, celery.apps.worker"
+WORKER = "import worker.__main__, celery.apps.worker, celery.worker.consumer"
+SUPERVISOR = "import app.local.__main__"
 
 
 @cache
@@ -44,6 +45,17 @@ def test_nobody_has_loaded_parquet_before_it_is_asked_for(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", [WEB, WORKER])
-def test_who_has_sqlite_has_not_loaded_the_driver_of_postgresql(program: str) -> None:
+def test_who_has_sqlite_has_not_loaded_what_only_postgresql_needs(program: str) -> None:
     assert "sqlite3" in loaded(program)
-    assert "psycopg" not in loaded(program)
+    assert not {"psycopg", "sqlalchemy.dialects.postgresql"} & loaded(program)
+
+
+def test_the_worker_has_loaded_nothing_of_celery_s_prompts() -> None:
+    assert "celery.worker.consumer" in loaded(WORKER)
+    assert "prompt_toolkit" not in loaded(WORKER)
+
+
+@pytest.mark.parametrize("name", ["sqlalchemy", "psycopg", "redis", "flask", "celery", "gevent", "http.client"])
+def test_the_supervisor_has_loaded_nothing_but_what_it_takes_to_start_and_watch(name: str) -> None:
+    assert "app.local.supervisor" in loaded(SUPERVISOR)
+    assert name not in loaded(SUPERVISOR)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 from typing import Any, cast
 
 from celery import Celery, bootsteps
 from celery.beat import EmbeddedService, Scheduler
-from celery.signals import task_prerun, worker_before_create_process, worker_process_init, worker_ready
+from celery.signals import task_prerun, worker_process_init, worker_ready
 
 from app import audit, create_background_app
 from app.extensions import db
@@ -54,16 +53,6 @@ def start_clock(**_: object) -> None:
 def act_as_worker(**_: object) -> None:
     """Whatever a task changes, the worker has changed."""
     audit.act_as(audit.Actor(audit.WORKER))
-
-
-@worker_before_create_process.connect
-def share_memory(**_: object) -> None:
-    """What a forked child has from its parent, the garbage collectors of both leave alone.
-
-    Looking at an object writes beside it, and the two would end up with a copy each of nearly everything.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 @worker_process_init.connect

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app.extensions import insert_into
 from app.ledger.balances import Window
 from app.ledger.event import Attempt, CallEvent
 from app.ledger.pricing import Price, cost
@@ -138,12 +138,6 @@ def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _insert(session: Session, table: type[Any]) -> Any:
-    """An INSERT of the database at hand; both speak ON CONFLICT in the same words."""
-    dialect = session.get_bind().dialect.name
-    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-
-
 def _in_key_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Two workers that post the same rows take their locks in the same order."""
     return sorted(rows, key=lambda row: (row["request_id"], row["attempt"]))
@@ -164,7 +158,9 @@ def insert_rows(session: Session, rows: Sequence[dict[str, Any]]) -> list[dict[s
     """Inserts the rows that are not there yet; gives those."""
     if not rows:
         return []
-    statement = _insert(session, LedgerRow).on_conflict_do_nothing().returning(LedgerRow.request_id, LedgerRow.attempt)
+    statement = (
+        insert_into(session, LedgerRow).on_conflict_do_nothing().returning(LedgerRow.request_id, LedgerRow.attempt)
+    )
     written = {(row.request_id, row.attempt) for row in session.connection().execute(statement, rows)}
     return [row for row in rows if (row["request_id"], row["attempt"]) in written]
 
@@ -173,7 +169,7 @@ def _add(session: Session, amounts: dict[Window, int]) -> None:
     """Adds to the balances; every one that is named gets a new version."""
     if not amounts:
         return
-    statement = _insert(session, Balance)
+    statement = insert_into(session, Balance)
     statement = statement.on_conflict_do_update(
         index_elements=[Balance.meter, Balance.window_start],
         set_={"spend": Balance.spend + statement.excluded.spend, "version": Balance.version + 1},
@@ -205,7 +201,7 @@ def _add_totals(
             total[number] += amount
     if not totals:
         return
-    statement = _insert(session, table)
+    statement = insert_into(session, table)
     statement = statement.on_conflict_do_update(
         index_elements=group, set_={name: getattr(table, name) + statement.excluded[name] for name in sums}
     )

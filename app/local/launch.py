@@ -26,8 +26,7 @@ MIGRATION_SECONDS, STOP_MIGRATION_SECONDS = 600, 5
 PYTHON = sys.executable
 MIGRATE = [PYTHON, "-m", "alembic", "upgrade", "head"]
 WEB = [PYTHON, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--graceful-timeout", "10", "app:create_app()"]
-WORKER = [PYTHON, "-m", "celery", "--quiet", "-A", "worker", "worker", "--concurrency", "1"]
-WORKER += ["--without-mingle", "--without-gossip", "--loglevel", "warning"]
+WORKER = [PYTHON, "-m", "worker"]
 
 
 class CannotStart(Exception):
