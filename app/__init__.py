@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 CANNOT_START = 3
@@ -23,10 +25,28 @@ def create_app(given: Settings | None = None, *, database_patience: float = 4.0,
     """
     # Imported here, because everything else in this package must be usable without loading all of it.
     from app.assembly import assemble  # noqa: PLC0415
+
+    with _problems_told():
+        return assemble(given, database_patience, redis_patience)
+
+
+def create_background_app(*, database_patience: float, redis_patience: float = 0.25) -> Flask:
+    """The application of a process that answers no calls, with everything but routes: of the worker, of a migration.
+
+    As `create_app` in all else.
+    """
+    from app.foundation import lay  # noqa: PLC0415
+
+    with _problems_told():
+        return lay(None, database_patience, redis_patience)
+
+
+@contextmanager
+def _problems_told() -> Iterator[None]:
     from app.errors import SettingsError  # noqa: PLC0415
 
     try:
-        return assemble(given, database_patience, redis_patience)
+        yield
     except SettingsError as error:
         # One line a problem instead of a traceback. On this status gunicorn gives up instead of trying for ever.
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))

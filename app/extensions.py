@@ -7,13 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import celery
-import psycopg
 import redis as redis_py
 import sqlalchemy as sa
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from psycopg import Connection as PsycopgConnection
-from psycopg.errors import _WaitTimeout
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -124,8 +121,11 @@ def prepare_postgresql(engine: sa.Engine, patience: float) -> None:
 
     The server's own time-outs do not help when it is frozen, and TCP's do not either: the kernel still acknowledges.
     """
+    # Imported here, because who has SQLite needs none of it.
+    import psycopg  # noqa: PLC0415
+    from psycopg.errors import _WaitTimeout  # noqa: PLC0415
 
-    class Impatient(PsycopgConnection[Any]):
+    class Impatient(psycopg.Connection[Any]):
         def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
             options["timeout"] = options.get("timeout") or patience
             try:
@@ -176,6 +176,18 @@ def write_transaction() -> Iterator[Session]:
         except BaseException:
             session.rollback()
             raise
+
+
+def insert_into(dialect: str, table: type[Any]) -> Any:
+    """An INSERT in the words of that database; both speak ON CONFLICT in the same."""
+    # Imported here, because who has SQLite has no use for 3 MB of PostgreSQL.
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+
+        return insert(table)
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+    return sqlite.insert(table)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 ROWS = "rows"
 
@@ -19,7 +18,7 @@ def table(dialect: str, columns: Mapping[str, Any]) -> Any:
     """The rows that the parameter ROWS gives, as a table with these columns and SQL types, named "given"."""
     rows: Any = sa.bindparam(ROWS, type_=sa.Text)
     if dialect == "postgresql":
-        listed = sa.func.json_to_recordset(sa.cast(rows, postgresql.JSON))
+        listed = sa.func.json_to_recordset(sa.cast(rows, sa.JSON))
         typed = [sa.column(name, kind) for name, kind in columns.items()]
         return listed.table_valued(*typed).render_derived(name="given", with_types=True)
     value = sa.func.json_each(rows).table_valued("value").c.value

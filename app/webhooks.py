@@ -12,10 +12,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.extensions import database_errors, db
+from app.extensions import database_errors, db, insert_into
 from app.models import Webhook, now
 
 BUDGET_THRESHOLD = "budget_threshold"
@@ -55,10 +54,11 @@ def enqueue(session: Session, event: str, occasion: str, payload: dict[str, Any]
         "next_attempt_at": at,
         "created_at": at,
     }
-    dialect = session.get_bind().dialect.name
-    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
     written: str | None = session.scalar(
-        insert(Webhook).values(row).on_conflict_do_nothing(index_elements=["occasion"]).returning(Webhook.id)
+        insert_into(session.get_bind().dialect.name, Webhook)
+        .values(row)
+        .on_conflict_do_nothing(index_elements=["occasion"])
+        .returning(Webhook.id)
     )
     return written
 

@@ -8,14 +8,14 @@ from alembic import context
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from app import create_app
+from app import create_background_app
 from app.extensions import db
 
 # Any number that nobody else uses for an advisory lock: "tollgate" in ASCII, shortened to what PostgreSQL takes.
 MIGRATION_LOCK = 0x746F6C6C67617465 >> 1
 
 # A migration takes as long as it takes.
-application = create_app(database_patience=24 * 3600.0)
+application = create_background_app(database_patience=24 * 3600.0)
 # Said here, because a release migrates once, while every web and worker process would say it again.
 for warning in application.extensions["tollgate"].settings.warnings:
     sys.stderr.write(warning + "\n")

@@ -10,7 +10,7 @@ from celery import Celery, bootsteps
 from celery.beat import EmbeddedService, Scheduler
 from celery.signals import task_prerun, worker_process_init, worker_ready
 
-from app import audit, create_app
+from app import audit, create_background_app
 from app.extensions import db
 from app.reload.process import Reloader
 from worker import budgets, expiry, reconcile, retention, rotation, schedule, settle, sweep, webhooks
@@ -18,7 +18,7 @@ from worker import budgets, expiry, reconcile, retention, rotation, schedule, se
 __all__ = ["budgets", "celery", "expiry", "reconcile", "retention", "rotation", "settle", "sweep", "webhooks"]
 
 # Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
-flask_app = create_app(database_patience=40.0, redis_patience=5.0)
+flask_app = create_background_app(database_patience=40.0, redis_patience=5.0)
 celery: Celery[Any] = flask_app.extensions["celery"]
 reloader: Reloader = flask_app.extensions["tollgate_reload"]
 celery.conf.beat_schedule = schedule.SCHEDULE

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn, cast
 
+import apispec
 import flask
 import flask_smorest  # type: ignore[import-untyped]
 import marshmallow
@@ -145,6 +149,37 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
     """Every error in one shape: `{"error": {"message", "type", "param", "code"}}`."""
 
     ERROR_SCHEMA = ErrorSchema
+
+    def __init__(self, app: flask.Flask) -> None:
+        """As flask-smorest's, for one application."""
+        self._undescribed: deque[Blueprint] = deque()
+        self._describing = threading.RLock()
+        super().__init__(app)
+
+    def register_blueprint(self, blueprint: Blueprint) -> None:
+        """Registers the routes. They are described when the document is first asked for, mostly never.
+
+        To describe them all takes a tenth of a second and 5 MB.
+        """
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blueprint.name] = self
+        self._app.register_blueprint(blueprint)
+        self._undescribed.append(blueprint)
+
+    @property
+    def spec(self) -> apispec.APISpec:
+        """The document of /openapi.json, with every route."""
+        with self._describing:
+            while self._undescribed:
+                blueprint = self._undescribed.popleft()
+                blueprint.register_views_in_doc(self, self._app, self._spec, name=blueprint.name, parameters=None)
+                self._spec.tag({"name": blueprint.name, "description": blueprint.description})
+                # Calls go on meanwhile.
+                time.sleep(0)
+            return self._spec
+
+    @spec.setter
+    def spec(self, spec: apispec.APISpec) -> None:
+        self._spec = spec
 
     def _register_error_handlers(self) -> None:
         super()._register_error_handlers()

@@ -11,10 +11,10 @@ from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import given_rows
+from app.extensions import insert_into
 from app.ledger import balances
 from app.ledger.balances import Settled, Window
 from app.models import Balance, LedgerRow
@@ -34,7 +34,7 @@ def insert_new(session: Session, rows: Sequence[Row]) -> set[Key]:
     # Whoever writes to SQLite has it alone, so what is found now is still so when the rows are written.
     known = {(request_id, attempt) for request_id, attempt in _execute(session, _knowing(), map(_key_of, rows)).all()}
     new = [row for row in rows if (row["request_id"], row["attempt"]) not in known]
-    _execute_many(session, sqlite.insert(LedgerRow), LedgerRow, LedgerRow.__table__.c.keys(), new)
+    _execute_many(session, insert_into("sqlite", LedgerRow), LedgerRow, LedgerRow.__table__.c.keys(), new)
     return {(row["request_id"], row["attempt"]) for row in new}
 
 
@@ -102,9 +102,9 @@ def _key_of(row: Row) -> Row:
 def _insert(dialect: str, table: type[Any], names: Sequence[str]) -> Any:
     """An INSERT of these columns of the given rows; both databases speak ON CONFLICT in the same words."""
     if dialect != "postgresql":
-        return sqlite.insert(table)
+        return insert_into(dialect, table)
     given = given_rows.table(dialect, {name: table.__table__.c[name].type for name in names})
-    return postgresql.insert(table).from_select(list(names), sa.select(*given.c))
+    return insert_into(dialect, table).from_select(list(names), sa.select(*given.c))
 
 
 @cache

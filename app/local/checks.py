@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
-
-import redis
-import sqlalchemy as sa
 
 from app.local.valkey import is_free
 
 PATIENCE_SECONDS = 3
+# Its files are numbered in order.
+MIGRATIONS = Path(__file__).parents[2] / "migrations" / "versions"
+
+
+class NoAnswer(Exception):
+    """The database does not answer a question; the text says why."""
 
 
 def port_problem(host: str, port: str) -> str | None:
@@ -39,6 +44,9 @@ def _somebody_answers(port: int) -> bool:
 
 def redis_problem(url: str) -> str | None:
     """Whether Redis answers."""
+    # Imported here, and psycopg below: the supervisor lives as long as Tollgate, and they would double its memory.
+    import redis  # noqa: PLC0415
+
     client = redis.Redis.from_url(
         url, socket_connect_timeout=PATIENCE_SECONDS, socket_timeout=PATIENCE_SECONDS, retry=None
     )
@@ -53,26 +61,51 @@ def redis_problem(url: str) -> str | None:
 
 def database_problem(url: str) -> str | None:
     """Whether the database answers."""
-    timeout = {"timeout": PATIENCE_SECONDS} if url.startswith("sqlite") else {"connect_timeout": PATIENCE_SECONDS}
-    engine = sa.create_engine(url, connect_args=timeout, poolclass=sa.NullPool)
     try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-    except sa.exc.DBAPIError as error:
-        return f"DATABASE_URL: {without_password(url)} does not answer: {_first_line(error.orig or error)}"
+        _asked(url, "SELECT 1")
+    except NoAnswer as error:
+        return f"DATABASE_URL: {without_password(url)} does not answer: {error}"
     return None
+
+
+def is_migrated(url: str) -> bool:
+    """Whether the database's tables are those of this release; a process of its own would take a second to say so."""
+    latest = max(path.name for path in MIGRATIONS.glob("[0-9]*_*.py")).partition("_")[0]
+    try:
+        return _asked(url, "SELECT max(version_num) FROM alembic_version") == latest
+    except NoAnswer:
+        return False
+
+
+def _asked(url: str, question: str) -> object:
+    """What the database answers, one value. Raises NoAnswer."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "sqlite":
+        try:
+            file = rest.removeprefix("/").partition("?")[0]
+            with closing(sqlite3.connect(file, timeout=PATIENCE_SECONDS)) as connection:
+                return connection.execute(question).fetchone()[0]
+        except sqlite3.Error as error:
+            raise NoAnswer(_first_line(error)) from error
+    import psycopg  # noqa: PLC0415
+
+    try:
+        with psycopg.connect(f"postgresql://{rest}", connect_timeout=PATIENCE_SECONDS) as postgresql:
+            ((answer,),) = postgresql.execute(question.encode())
+            return answer
+    except psycopg.Error as error:
+        raise NoAnswer(_first_line(error)) from error
 
 
 def answers(host: str, port: int, path: str) -> bool:
     """Whether GET gives 200. Talks to the port itself, whatever proxy the environment names."""
-    connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
+        with socket.create_connection((host, port), timeout=2) as connection:
+            connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                return answer.readline(64).split()[1:2] == [b"200"]
+    except OSError:
         return False
-    finally:
-        connection.close()
 
 
 def without_password(url: str) -> str:

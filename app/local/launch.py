@@ -10,9 +10,10 @@ import yaml
 
 from app.errors import SettingsError
 from app.local import banner, checks, valkey
-from app.local.child import Child
+from app.local.child import Child, say
 from app.local.home import Home, HomeTaken
 from app.local.supervisor import Stopped, Supervisor
+from app.local.valkey import Valkey
 from app.settings import Settings, load
 
 DEFAULT_PORT = "4000"
@@ -25,8 +26,7 @@ MIGRATION_SECONDS, STOP_MIGRATION_SECONDS = 600, 5
 PYTHON = sys.executable
 MIGRATE = [PYTHON, "-m", "alembic", "upgrade", "head"]
 WEB = [PYTHON, "-m", "gunicorn", "-c", "gunicorn.conf.py", "--graceful-timeout", "10", "app:create_app()"]
-WORKER = [PYTHON, "-m", "celery", "--quiet", "-A", "worker", "worker", "--concurrency", "1"]
-WORKER += ["--without-mingle", "--without-gossip", "--loglevel", "warning"]
+WORKER = [PYTHON, "-m", "worker"]
 
 
 class CannotStart(Exception):
@@ -49,7 +49,8 @@ def launch(environ: Mapping[str, str], directory: Path) -> None:
         raise CannotStart(problem)
     embedded = None
     if "REDIS_URL" not in environment:
-        embedded, environment["REDIS_URL"] = embedded_valkey(home)
+        embedded = embedded_valkey(home)
+        environment["REDIS_URL"] = embedded[1].url
     if "TOLLGATE_MASTER_KEY" not in environment and not names_master_key(environment, directory):
         environment["TOLLGATE_MASTER_KEY"] = home.secret("master_key", prefix="sk-")
     try:
@@ -76,13 +77,13 @@ def own_home(path: Path) -> Home:
     return home
 
 
-def embedded_valkey(home: Home) -> tuple[Child, str]:
-    """A Valkey of this home, not yet started, and its URL. Raises CannotStart."""
+def embedded_valkey(home: Home) -> tuple[Child, Valkey]:
+    """A Valkey of this home, not yet started. Raises CannotStart."""
     try:
         server, command = valkey.prepare(home)
     except valkey.NoValkey:
         raise CannotStart("REDIS_URL: not set, and there is no embedded Valkey for this kind of machine") from None
-    return Child("valkey", command, {}), server.url
+    return Child("valkey", command, {}), server
 
 
 def names_master_key(environment: Mapping[str, str], directory: Path) -> bool:
@@ -94,14 +95,24 @@ def names_master_key(environment: Mapping[str, str], directory: Path) -> bool:
         return False
 
 
-def start(supervisor: Supervisor, settings: Settings, environment: Mapping[str, str], embedded: Child | None) -> None:
+def start(
+    supervisor: Supervisor,
+    settings: Settings,
+    environment: Mapping[str, str],
+    embedded: tuple[Child, Valkey] | None,
+) -> None:
     """Everything up to the banner. Raises CannotStart and Stopped."""
     if embedded:
-        start_valkey(supervisor, embedded, settings.redis_url)
-    problems = [checks.redis_problem(settings.redis_url), checks.database_problem(settings.database_url)]
-    if found := [problem for problem in problems if problem]:
+        start_valkey(supervisor, *embedded)
+    no_redis = None if embedded else checks.redis_problem(settings.redis_url)
+    if found := [problem for problem in (no_redis, checks.database_problem(settings.database_url)) if problem]:
         raise CannotStart(*found)
-    migrate(supervisor, environment)
+    if checks.is_migrated(settings.database_url):
+        # A migration would have said them.
+        for warning in settings.warnings:
+            say("tollgate", warning)
+    else:
+        migrate(supervisor, environment)
     supervisor.start(Child("worker", WORKER, environment), WORKER_PATIENCE, rereads=True)
     web = supervisor.start(Child("web", WEB, environment), WEB_PATIENCE, rereads=True)
     host, port = checks.own_host(environment["TOLLGATE_BIND"]), int(environment["PORT"])
@@ -115,12 +126,12 @@ def start(supervisor: Supervisor, settings: Settings, environment: Mapping[str, 
     sys.stdout.flush()
 
 
-def start_valkey(supervisor: Supervisor, child: Child, url: str) -> None:
+def start_valkey(supervisor: Supervisor, child: Child, server: Valkey) -> None:
     """The embedded Valkey, answering, with its data loaded."""
     watched = supervisor.start(child, VALKEY_PATIENCE)
 
     def decided() -> bool:
-        return watched.deaths >= DEATHS_AT_START or checks.redis_problem(url) is None
+        return watched.deaths >= DEATHS_AT_START or server.answers()
 
     if not supervisor.wait(decided, START_SECONDS) or watched.deaths >= DEATHS_AT_START:
         raise CannotStart("the embedded Valkey does not start; .tollgate/valkey/valkey.log says why")

@@ -49,7 +49,7 @@ def ran(work: Coroutine[Any, Any, Any]) -> Any:
 async def called(made: Callable[[], asyncio.Protocol] | None = None, rate: float | None = None) -> load.Seen:
     async with upstream(*([made] if made else [])) as url:
         call = load.request(url, "sk-none", WHOLE.encode(), [])
-        return await load.Load(url, call, WORDS.strip().encode()).run(3, 0.1, rate)
+        return await load.Load(url, [call], WORDS.strip().encode()).run(3, 0.1, rate)
 
 
 async def streamed(made: Callable[[], asyncio.Protocol] | None = None, *, again: bool = False) -> streams.Seen:

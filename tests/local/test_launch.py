@@ -87,7 +87,7 @@ class Launch:
             ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
         ).stdout.splitlines()
         ours = [line.split(None, 2) for line in listed if line.split()[1] == str(self.process.pid)]
-        parts = {"web": "gunicorn", "worker": "celery", "valkey": "valkey-server"}
+        parts = {"web": "gunicorn", "worker": "-m worker", "valkey": "valkey-server"}
         return {part: int(pid) for part, word in parts.items() for pid, _, args in ours if word in args}
 
     @property
