@@ -74,6 +74,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: Server
+    _poller: select.poll | None = None
     _running: Call | None = None
     _call: Call | None = None
 
@@ -193,9 +194,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def _wait(self, seconds: float) -> None:
         """Waits, but not longer than the client does and the server runs."""
+        # select() knows no descriptor above 1023, and a long test session has more of them open.
+        if self._poller is None:
+            self._poller = select.poll()
+            self._poller.register(self.connection, select.POLLIN)
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
-            readable, _, _ = select.select([self.connection], [], [], min(left, 0.1))
+            readable = self._poller.poll(min(left, 0.1) * 1000)
             if readable and not self.connection.recv(1, socket.MSG_PEEK):
                 raise ClientLeft
             if readable:

@@ -105,7 +105,9 @@ def test_an_answer_that_comes_unasked_is_nobodys(fetch: Fetch, pool: Pool) -> No
 
 def is_readable(sock: socket.socket | None) -> bool:
     assert sock is not None
-    return bool(select.select([sock], [], [], 0)[0])
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return bool(poller.poll(0))
 
 
 def test_an_answer_that_was_not_read_to_its_end_costs_its_connection(post: Post, fetch: Fetch) -> None:
