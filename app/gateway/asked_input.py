@@ -56,8 +56,9 @@ def _size_of_members(item: dict[str, Any], rest: list[Any]) -> int:
         if (data := _data_of(key, inner)) is not None:
             total += TOKENS_PER_MEDIUM + len(data) // LETTERS_PER_TOKEN_HEARD * (key == "input_audio")
         elif isinstance(inner, str) and key in ADDRESSES and _is_data(inner):
-            seen = 0 if inner.startswith("data:image/") else len(inner) // LETTERS_PER_TOKEN_SEEN
-            total += TOKENS_PER_MEDIUM + seen
+            # The object around an image's address is counted as the medium already.
+            is_image = inner.startswith("data:image/") and key in {"url", "image_url"}
+            total += 0 if is_image else TOKENS_PER_MEDIUM + len(inner) // LETTERS_PER_TOKEN_SEEN
         else:
             rest.append(inner)
     return total
