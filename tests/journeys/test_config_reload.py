@@ -257,7 +257,7 @@ def test_without_redis_the_process_that_is_asked_reads_its_file_and_says_that_it
             valkey.cont()
         assert (answer["changed"], answer["instances"], answer["following"]) == (True, None, None)
         assert "Redis does not answer" in answer["warnings"][-1]
-        assert master_of(stack).chat("added").status_code == 200
+        until(lambda: master_of(stack).chat("added").status_code == 200, SECONDS)
 
 
 def two_in_one(database_url: str, redis_url: str, config: dict[str, Any]) -> Stack:
