@@ -249,9 +249,10 @@ def test_without_redis_the_process_that_is_asked_reads_its_file_and_says_that_it
     database_url: str, config: dict[str, Any], valkey: Valkey, redis_url: str
 ) -> None:
     with Stack(database_url, redis_url, config, web=1, workers=0) as stack:
-        stack.configure(config | {"model_list": [mocked("added")]})
         valkey.stop()
         try:
+            # Not before: while Redis answers, somebody else's request may have the process read it.
+            stack.configure(config | {"model_list": [mocked("added")]})
             answer = master_of(stack).post("/config/reload").json()
         finally:
             valkey.cont()
