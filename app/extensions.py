@@ -39,9 +39,12 @@ class Redis:
     """The one Redis connection pool of the process, bound in create_app()."""
 
     client: redis_py.Redis
+    _address: tuple[str, float]
+    _parents: redis_py.Redis
 
     def init_app(self, url: str, patience: float = 0.25) -> None:
         """Makes the pool, without connecting: a Redis that is down does not stop the start. `patience` is seconds."""
+        self._address = url, patience
         self.client = redis_py.Redis.from_url(
             url,
             socket_timeout=patience,
@@ -49,6 +52,12 @@ class Redis:
             retry=None,
             max_connections=10_000,
         )
+
+    def begin_child(self) -> None:
+        """A new pool for a forked child: the parent's may have been locked by a thread that is not in the child."""
+        # It is kept, because its end would wait for that lock.
+        self._parents = self.client
+        self.init_app(*self._address)
 
 
 db = SQLAlchemy(model_class=Base)

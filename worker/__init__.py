@@ -11,7 +11,7 @@ from celery.beat import EmbeddedService, Scheduler
 from celery.signals import task_prerun, worker_process_init, worker_ready
 
 from app import audit, create_background_app
-from app.extensions import db
+from app.extensions import db, redis
 from app.reload.process import Reloader
 from worker import budgets, expiry, reconcile, retention, rotation, schedule, settle, sweep, webhooks
 
@@ -58,7 +58,8 @@ def act_as_worker(**_: object) -> None:
 
 @worker_process_init.connect
 def begin_child(**_: object) -> None:
-    """A forked child must not share its parent's database connections: two would read each other's answers."""
+    """A forked child must not share its parent's connections: two would read each other's answers."""
+    redis.begin_child()
     with flask_app.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)

@@ -30,6 +30,11 @@ TICK_SECONDS = 0.5
 # A record lasts for three of these.
 ANNOUNCE_SECONDS = 3.0
 
+# A child that is forked while another thread holds a lock (of a module that it imports, of a pool) has that lock taken
+# for ever. So nothing forks while a look is under way, in the whole process.
+_looking = threading.Lock()
+os.register_at_fork(before=_looking.acquire, after_in_parent=_looking.release, after_in_child=_looking.release)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -143,6 +148,10 @@ class Reloader:
 
     def look(self) -> None:
         """One round: hangups first, which need no Redis, then requests of other processes."""
+        with _looking:
+            self._look()
+
+    def _look(self) -> None:
         if (hangups := self._hangups[0]) != self._followed_hangups:
             self._followed_hangups = hangups
             self._follow("SIGHUP")
