@@ -37,7 +37,7 @@ class Stale(Exception):
     """The caller's policy has changed since the snapshot was taken."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Permit:
     """What an admitted call holds. `left` is what the tightest budget has left, nano-dollars (None: no budget).
 

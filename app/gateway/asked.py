@@ -24,10 +24,11 @@ MOST_CHOICES = 128
 LONGEST_NAME, MOST_TAGS = 255, 20
 # The members that decide about a call's price or its limits on every route.
 METERED = frozenset({"model", "stream", "n", "best_of", "service_tier", "speed", "inference_geo"})
+TIERED = frozenset({"service_tier", "speed", "inference_geo"})
 TAGS_HEADER = "x-litellm-tags"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """A call as it comes in. `route` is like "chat/completions"; `client` is the caller's socket, where it is known.
 
@@ -41,7 +42,7 @@ class Request:
     client: socket.socket | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asked:
     """A parsed request.
 
@@ -78,6 +79,8 @@ class Asked:
 
         A place that it asks to be served in stands behind it: "fast us".
         """
+        if TIERED.isdisjoint(self.sent.body):
+            return None
         words = [self.sent.body.get(name) for name in ("service_tier", "speed")]
         told = [word for word in words if isinstance(word, str) and word not in STANDARD_TIERS]
         # A cheap one beside another is not what the call is served in at the most.

@@ -13,7 +13,7 @@ Body = Mapping[str, Any]
 # By these a provider calls other models, which nobody has asked leave for, or takes what has a price that no answer
 # tells: OpenRouter ("Model Fallbacks", "Presets", "Plugins"), Anthropic and LiteLLM ("fallbacks"), Groq ("Compound"),
 # xAI ("Live Search").
-REFUSED = ("models", "fallbacks", "preset", "compound_custom", "plugins", "search_parameters")
+REFUSED = frozenset({"models", "fallbacks", "preset", "compound_custom", "plugins", "search_parameters"})
 # The same of tools, by how their types begin. Anthropic's "Advisor tool" and OpenRouter's tools call models, OpenAI's
 # "image_generation" has pictures made by a model with a price of its own, xAI's "Tools" are paid by the call.
 REFUSED_TOOLS = ("advisor", "openrouter:", "image_generation", "x_search", "collections_search")
@@ -21,7 +21,7 @@ REFUSED_TOOLS = ("advisor", "openrouter:", "image_generation", "x_search", "coll
 SEARCH_TOOLS = ("web_search", "google_search", "googleSearch")
 # What these find is put into the model's context.
 READING_TOOLS = ("mcp", "web_fetch", "computer_use_preview", "url_context", "urlContext", "fileSearch", "file_search")
-READING = ("mcp_servers", "cached_content", "previous_response_id", "conversation", "container")
+READING = frozenset({"mcp_servers", "cached_content", "previous_response_id", "conversation", "container"})
 MOST_SEARCHES = 10
 # No call does anything more often than this; numbers above it are left for the provider to refuse.
 LARGEST_NUMBER = 1000
@@ -34,8 +34,8 @@ DOUBLES = (*REFUSED, "tools", "web_search_options", "stream_options")
 
 def check(body: Body) -> None:
     """Raises BadRequest for what would lead past the model's grant or past its price."""
-    for name in REFUSED:
-        if body.get(name):
+    for name in sorted(REFUSED.intersection(body)):
+        if body[name]:
             raise BadRequest(
                 f"'{name}' is not supported: the provider would call other models, or take what it does not tell the "
                 "price of.",
@@ -73,7 +73,9 @@ def searches(body: Body) -> int:
 
 def reads_more(raw: bytes, body: Body) -> bool:
     """Whether the model reads what is not in the body as text, so that only its context window is a bound."""
-    if any(body.get(name) for name in READING) or any(_is_one_of(tool, READING_TOOLS) for tool in tools(body)):
+    if not READING.isdisjoint(body) and any(body.get(name) for name in READING):
+        return True
+    if any(_is_one_of(tool, READING_TOOLS) for tool in tools(body)):
         return True
     if not any(kind in raw for kind in FILES_WRITTEN) and ESCAPED_LETTER.search(raw) is None:
         return False

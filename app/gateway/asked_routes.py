@@ -35,7 +35,7 @@ UNMETERED_TOOLS = frozenset({"file_search", "code_interpreter"})
 HOSTED = ("container_auto", "container_reference")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bounds:
     """The most that a call can take.
 
@@ -54,7 +54,7 @@ def _by_its_bytes(_raw: bytes, _content_type: str, _body: Body) -> Bounds:
     return Bounds()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Rules:
     """What a route asks of a request.
 
@@ -76,7 +76,7 @@ class Rules:
 
 def rules_of(route: str) -> Rules:
     """The rules of a route; a route without a line asks for nothing of its own."""
-    return RULES.get(route, Rules())
+    return RULES.get(route, NO_RULES)
 
 
 def typed(texts: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +204,7 @@ def _number(body: Body, name: str, default: int) -> int:
     return value
 
 
+NO_RULES = Rules()
 HEARD = Rules((("file",),), form="must", bounds=_of_a_recording)
 RULES = {
     "chat/completions": Rules(

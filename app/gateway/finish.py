@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from app.gateway.asked import Asked
 from app.gateway.asked_routes import rules_of
@@ -83,12 +82,9 @@ class Finish:
             attempts.append(_attempt(offer, outcome, status, usage, source, tier))
             tokens = usage.input + usage.output
             self.cost = 0 if offer.price is None else cost_of(offer.price.in_tier(tier), usage)
-        event = replace(
-            self._running.event,
-            attempts=attempts,
-            first_byte_ms=self._first_byte_ms,
-            ended_ms=int(time.time() * 1000),
-        )
+        # The template becomes the event: from here on nobody needs it as one.
+        event = self._running.event
+        event.attempts, event.first_byte_ms, event.ended_ms = attempts, self._first_byte_ms, int(time.time() * 1000)
         self._in_flight.end(event, self._running.meters, self.cost, tokens)
 
     def _usage(self, status: int, told: Told | None) -> tuple[Usage, str]:

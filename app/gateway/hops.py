@@ -18,7 +18,7 @@ from app.router_settings import Router
 from app.routing.fallbacks import stand_ins
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What goes back to the client: `body` is bytes as they come; it has a `close()` that must be called."""
 

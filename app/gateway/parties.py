@@ -25,7 +25,7 @@ OF_CALLERS = ("master_key", "gateway_limits", "timezone", "week_start")
 OF_CUSTOMERS = ("customer_template", "create_customers", "timezone", "week_start")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parties:
     """What admission has to know. `asked` has the model that an alias stands for; `offers` stand as they are tried.
 
@@ -118,7 +118,8 @@ class Finder:
         routes_allowed.check_model_route(caller, asked.route)
         named = caller.aliases.get(asked.model, asked.model)
         # Limits and the ledger know a model by one name, whatever others it has.
-        asked = replace(asked, model=self._router.aliases.get(named, named))
+        if (model := self._router.aliases.get(named, named)) != asked.model:
+            asked = replace(asked, model=model)
         customer = NOBODY if asked.end_user is None else self._customers.find(asked.end_user, fresh=fresh)
         groups = known.catalog.access_groups(asked.model)
         names = {named, asked.model}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.router_settings import Timeouts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Patience:
     """Seconds of one attempt: to connect, until the first byte, between two pieces, and for all of it."""
 

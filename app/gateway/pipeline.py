@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import quote
 
 import orjson
@@ -52,7 +53,7 @@ CLIENT_CLOSED_REQUEST = 499
 NOTHING = {"requests": 0}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """What all hops of one call have in common. `deadline` is on the clock of time.monotonic()."""
 
@@ -264,8 +265,8 @@ def _headers(permit: Permit, answered: Answered, hop: Hop) -> dict[str, str]:
     headers |= permit.rates
     headers["x-request-id"] = permit.event.request_id
     # Behind a wildcard the caller chooses the name, and not every character can stand in a header.
-    headers["x-tollgate-model"] = quote(permit.event.model_name, safe=SAFE_IN_HEADERS)
-    headers["x-litellm-model-id"] = quote(answered.offer.deployment.id, safe=SAFE_IN_HEADERS)
+    headers["x-tollgate-model"] = _quoted(permit.event.model_name)
+    headers["x-litellm-model-id"] = _quoted(answered.offer.deployment.id)
     headers["x-litellm-attempted-retries"] = str(len(answered.failed))
     headers["x-litellm-attempted-fallbacks"] = str(hop.number)
     if permit.left is not None:
@@ -273,6 +274,11 @@ def _headers(permit: Permit, answered: Answered, hop: Hop) -> dict[str, str]:
     if permit.stated_cap is not None:
         headers["x-tollgate-max-tokens"] = str(permit.stated_cap)
     return headers
+
+
+@lru_cache(maxsize=1024)
+def _quoted(name: str) -> str:
+    return quote(name, safe=SAFE_IN_HEADERS)
 
 
 def _is_stream(answered: Answered, route: str) -> bool:

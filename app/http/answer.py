@@ -21,7 +21,7 @@ UNKNOWN_PACKING = "The provider's answer is packed in a way that nobody has aske
 Keep = Callable[[Connection, Mapping[str, str]], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Waits:
     """How long an answer is waited for: seconds to connect, for the first byte, between two pieces.
 

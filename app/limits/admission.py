@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from redis.exceptions import RedisError
@@ -85,7 +85,7 @@ class Cooling:
     told: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Verdict:
     """What admission answers.
 
@@ -173,9 +173,9 @@ def admit(  # noqa: PLR0913 - everything that one round trip decides about
         arguments += [meter.tpm or 0, tokens.needed_of(meter.tpm or 0)]
     answer = _admit(keys, arguments)
     verdict = _verdict(answer, meters, with_rpm, with_tpm)
-    if verdict.reason != "permit" or not answer[6]:
-        return verdict
-    return replace(verdict, cooling=_cooling(deployments, answer[6]))
+    if verdict.reason == "permit" and answer[6]:
+        verdict.cooling = _cooling(deployments, answer[6])
+    return verdict
 
 
 def _limits_of(meter: Meter) -> list[Argument]:
@@ -223,13 +223,14 @@ def _verdict(
     verdict = Verdict(reason, meter, budget=budget, requests=requests, tokens=tokens)
     match reason:
         case "permit":
-            return replace(verdict, left=max(0, first))
+            verdict.left = max(0, first)
         case "parallel" | "queued":
-            return replace(verdict, taken=first, place=second)
+            verdict.taken, verdict.place = first, second
         case "rpm" | "tpm":
-            return replace(verdict, taken=first, wait_ms=None if second < 0 else second)
+            verdict.taken, verdict.wait_ms = first, None if second < 0 else second
         case _:
-            return replace(verdict, spend=first, taken=second, left=budget - first - second)
+            verdict.spend, verdict.taken, verdict.left = first, second, budget - first - second
+    return verdict
 
 
 def _rate(limits: Sequence[int], told: Sequence[int]) -> Rate | None:
@@ -250,7 +251,7 @@ def cooling_of(ms: int, what: bytes) -> Cooling:
     return Cooling(max(0, ms), what[1:].decode(), told=what[:1] == b"1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """`wake`: the worker has to be told; `place`: the event's id in the stream (b"": there is no event)."""
 

@@ -17,7 +17,7 @@ WARMING = "tollgate:warming"
 ARRIVALS = "tollgate:arrivals"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Meter:
     """One thing with limits, as it stands for one call.
 

@@ -34,7 +34,7 @@ class Target:
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sent:
     """A request as the client has sent it, and what the gateway has to change in it.
 
@@ -54,7 +54,7 @@ class Sent:
     usage_asked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outgoing:
     """A call as it goes to the provider, by POST. The headers hold the provider's key."""
 
@@ -79,7 +79,7 @@ class Told(Protocol):
     def text_bytes(self) -> int: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Whole:
     """An answer that was read to its end.
 

@@ -80,7 +80,7 @@ class Rest:
     told: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Turn:
     """Who may be asked next, the most wanted first; `again`: they have failed in this call already.
 
