@@ -19,10 +19,10 @@ from flask.typing import ResponseReturnValue
 from marshmallow import fields, pre_load
 from webargs import missing
 from webargs.flaskparser import FlaskParser
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException
 
 from app.api import unoffered
+from app.api.sent_headers import SentHeaders
 from app.errors import BadRequest, NotAllowed, NotAuthenticated, NotFound, TollgateError, TooLarge, UnknownField
 from app.gateway import shapes
 
@@ -250,10 +250,10 @@ def shaped(body: dict[str, Any], status: int) -> dict[str, Any]:
 
 def secret_of_request() -> str:
     """The key that came with the request. Raises NotAuthenticated where there is none."""
-    return secret_of(flask.request.headers)
+    return secret_of(SentHeaders(flask.request.environ))
 
 
-def secret_of(headers: Headers) -> str:
+def secret_of(headers: Mapping[str, str]) -> str:
     """The key that stands in a request's headers. Raises NotAuthenticated where there is none."""
     scheme, _, secret = headers.get("Authorization", "").partition(" ")
     if secret.strip() and scheme.lower() == "bearer":

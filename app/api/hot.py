@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response
 from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import EnvironHeaders
 from werkzeug.wsgi import get_input_stream
 
 from app.api import proxy
@@ -49,9 +49,7 @@ class ShortCut:
         try:
             with self._app.app_context():
                 self._begin()
-                limit = self._app.config["MAX_CONTENT_LENGTH"]
-                body = get_input_stream(environ, max_content_length=limit).read()
-                answer = proxy.answered(environ, EnvironHeaders(environ), body, *found)
+                answer = proxy.answered(environ, self._body(environ), *found)
         except Exception as error:  # noqa: BLE001 - Flask tells what to make of it
             finish = partial(self._app.handle_user_exception, error)
             return self._finished(environ, finish)(environ, start_response)
@@ -62,6 +60,14 @@ class ShortCut:
             headers.append(("Content-Length", str(sum(map(len, answer.body)))))
         start_response("200 OK", headers)
         return answer.body
+
+    def _body(self, environ: WSGIEnvironment) -> bytes:
+        """All of it. Raises RequestEntityTooLarge, and others for a body that is not what its head says."""
+        limit, given = self._app.config["MAX_CONTENT_LENGTH"], environ["wsgi.input"]
+        if type(given) is BytesIO and len(body := given.getvalue()) <= limit:
+            # Our server has read it to its end.
+            return body
+        return get_input_stream(environ, max_content_length=limit).read()
 
     def route(self, environ: WSGIEnvironment) -> Found | None:
         """The route that a request is short cut to, and the model where the path names it; None: Flask's to find."""

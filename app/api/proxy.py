@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from flask import Response, current_app, jsonify, request
 from marshmallow import Schema, fields
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.access import callers
 from app.api.base import AnthropicErrorSchema, Blueprint, secret_of, secret_of_request
 from app.api.guards import FOR_CALLERS, gateway
 from app.api.schemas import says
+from app.api.sent_headers import SentHeaders
 from app.errors import NotFound, NotServed
 from app.gateway import quotes
 from app.gateway.asked import Request
@@ -97,16 +97,15 @@ REFUSALS = (400, 401, 403, 404, 413, 429, 502, 503, 504)
 
 def call(route: str, model: str | None = None) -> Response:
     """One call through the pipeline; the answer's bytes go out as they come."""
-    return responded(answered(request.environ, request.headers, request.get_data(), route, model))
+    return responded(answered(request.environ, request.get_data(), route, model))
 
 
-def answered(environ: Mapping[str, Any], headers: Headers, body: bytes, route: str, model: str | None = None) -> Answer:
+def answered(environ: Mapping[str, Any], body: bytes, route: str, model: str | None = None) -> Answer:
     """One call through the pipeline. Raises any TollgateError; needs an application context only."""
     if len(body) == current_app.config["MAX_CONTENT_LENGTH"] and _has_more(environ):
         raise RequestEntityTooLarge
-    given = cast("Mapping[str, str]", headers)
-    client = environ.get("gunicorn.socket")
-    return gateway().answer(secret_of(headers), Request(route, body, given, model, client))
+    headers = SentHeaders(environ)
+    return gateway().answer(secret_of(headers), Request(route, body, headers, model, environ.get("gunicorn.socket")))
 
 
 def _has_more(environ: Mapping[str, Any]) -> bool:

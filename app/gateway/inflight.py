@@ -44,16 +44,18 @@ SQL_AFTER_SECONDS = 5.0
 
 @dataclass(slots=True, eq=False)
 class Ending:
-    """How a call ended: its cost in nano-dollars, the tokens it used, its event.
+    """How a call ended: its cost in nano-dollars, the tokens it used, its event in bytes.
 
-    `place` is where Redis has the event, b"" where it does not. No event: nothing is booked and everything given back.
+    `place` is where Redis has the event, b"" where it does not. No event (b""): nothing is booked and everything given
+    back. As bytes, because tens of thousands may wait to be settled: garbage collection would go through the parts of
+    all of them.
     """
 
     request_id: str
     meters: tuple[Meter, ...]
     cost: int = 0
     tokens: int = 0
-    event: CallEvent | None = None
+    event: bytes = b""
     place: bytes = b""
     since: float = field(default_factory=time.monotonic)
     in_sql: bool = False
@@ -91,7 +93,7 @@ class InFlight:
     def end(self, event: CallEvent, meters: tuple[Meter, ...], cost: int, tokens: int) -> None:
         """Tells Redis, now if it answers, and again and again until it does if not. Never raises for Redis."""
         running = self._running.pop(event.request_id, None)
-        ending = Ending(event.request_id, meters, cost, tokens, event)
+        ending = Ending(event.request_id, meters, cost, tokens, event.to_bytes())
         try:
             self._tell(ending)
         except LimitsUnavailable:
@@ -123,9 +125,8 @@ class InFlight:
             self._begin()
 
     def _tell(self, ending: Ending) -> None:
-        event = b"" if ending.event is None else ending.event.to_bytes()
-        ended = admission.finish(ending.request_id, ending.meters, ending.cost, event, ending.tokens)
-        if ending.event is not None:
+        ended = admission.finish(ending.request_id, ending.meters, ending.cost, ending.event, ending.tokens)
+        if ending.event:
             ending.place = ended.place
             self._unconfirmed.append(ending)
         if ended.wake:
@@ -235,7 +236,7 @@ class InFlight:
         """Books endings that Redis does not take. They are still sent when it returns: the ledger takes each once."""
         now = time.monotonic()
         late = [ending for ending in list(self._unsent) if not ending.in_sql and now - ending.since >= older_than]
-        events = [(ending.event, None) for ending in late if ending.event is not None]
+        events = [(CallEvent.from_bytes(ending.event), None) for ending in late if ending.event]
         if not events:
             return
         try:

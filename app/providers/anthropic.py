@@ -88,7 +88,7 @@ def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
 
     The answer is asked for uncompressed, because usage is read from it as it comes.
     """
-    passed = {name: value for name, value in incoming.items() if name.lower() in PASSED_HEADERS}
+    passed = {name: incoming[name] for name in incoming if name.lower() in PASSED_HEADERS}
     if not any(name.lower() == "anthropic-version" for name in passed):
         passed["anthropic-version"] = VERSION
     return passed | {"Content-Type": JSON, "Accept-Encoding": "identity"}

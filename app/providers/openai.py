@@ -119,5 +119,5 @@ def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
 
     The answer is asked for uncompressed, because usage is read from it as it comes.
     """
-    passed = {name: value for name, value in incoming.items() if name.lower() in PASSED_HEADERS}
+    passed = {name: incoming[name] for name in incoming if name.lower() in PASSED_HEADERS}
     return passed | {"Content-Type": "application/json", "Accept-Encoding": "identity"}

@@ -415,7 +415,7 @@ class Traffic(RuleBasedStateMachine):
         """Its first answer was lost, and the worker may have been quicker than the second try."""
         call = self.one_of(self.ended(), at)
         event = self.ending(call, None)
-        self.where(call)._unsent.append(Ending(event.request_id, call.meters, call.cost, event=event))
+        self.where(call)._unsent.append(Ending(event.request_id, call.meters, call.cost, event=event.to_bytes()))
         call.loose = True
 
     def ending(self, call: Call, size: str | None, *, retried: bool = False) -> CallEvent:
