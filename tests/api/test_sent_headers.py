@@ -16,7 +16,7 @@ VALUES = st.text("abc =;,/1é", min_size=1, max_size=12).map(str.strip)
 
 
 def environ(headers: dict[str, str]) -> dict[str, Any]:
-    return EnvironBuilder(method="POST", headers=headers, data=b"{}").get_environ()
+    return EnvironBuilder(method="POST", headers=list(headers.items()), data=b"{}").get_environ()
 
 
 @given(st.dictionaries(NAMES, VALUES, max_size=6))
