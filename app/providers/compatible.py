@@ -12,9 +12,10 @@ from typing import Any
 from app.providers import openai_answers
 from app.providers.base import Counts, Outgoing, Sent, StreamReader, Target, WireFormat
 from app.providers.messages_over_chat import MessagesOverChat
-from app.providers.openai import Bearer, ChatFormat, Endpoint
+from app.providers.openai import Bearer, ChatFormat
 from app.providers.openai_all import AllRoutes
 from app.providers.openai_answers import UsageReader, usage_counts
+from app.providers.openai_routes import Endpoint
 from app.providers.rerank import RerankFormat
 
 # "Rerank API (v2)": another host than that of the Compatibility API.

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from app.providers import openai_answers
-from app.providers.base import EVENT_STREAM, Outgoing, Sent, StreamReader, Target, Whole, WireFormat
+from app.providers.base import Sent, StreamReader, Target, Whole, WireFormat
 from app.providers.messages_over_chat import MessagesOverChat
-from app.providers.splice import spliced
-
-# The client's headers that change what the model does. Everything else, its credentials first of all, stays here.
-PASSED_HEADERS = frozenset({"openai-beta"})
-FIRST_ERROR_STATUS = 400
-
-
-class Endpoint(Protocol):
-    """Where a vendor's routes are, and how it is shown a key."""
-
-    def url(self, target: Target, route: str) -> str:
-        """The address of a route. Raises ProviderFailed where the target lacks what it is made of."""
-        ...
-
-    def credentials(self, target: Target) -> dict[str, str]:
-        """The headers that hold the key."""
-        ...
+from app.providers.openai_routes import Endpoint, RouteFormat
 
 
 class Bearer:
@@ -43,25 +27,12 @@ class Bearer:
         return {"Authorization": f"Bearer {target.api_key}"} if target.api_key else {}
 
 
-class _Format:
-    """A route whose requests and answers are JSON in OpenAI's shape."""
-
-    streams = EVENT_STREAM
-
-    def __init__(self, endpoint: Endpoint, route: str) -> None:
-        """`route` is also the end of its address."""
-        self._endpoint = endpoint
-        self._route = route
-
-    def prepare(self, target: Target, sent: Sent) -> Outgoing:
-        """See `base.WireFormat`."""
-        headers = request_headers(sent.headers) | self._endpoint.credentials(target)
-        body = spliced(sent.raw, {**self._changes(sent), "model": target.model}, sent.body)
-        return Outgoing(self._endpoint.url(target, self._route), headers, body)
+class _Format(RouteFormat):
+    """A route of texts: its answers have OpenAI's older `usage`."""
 
     def whole(self, _sent: Sent, status: int, answer: bytes) -> Whole:
         """See `base.WireFormat`."""
-        if status >= FIRST_ERROR_STATUS:
+        if self.is_error(status):
             return Whole(answer)
         parsed = openai_answers.parsed(answer)
         return Whole(
@@ -78,9 +49,6 @@ class _Format:
     def _read_usage(self, usage: object) -> dict[str, int] | None:
         """What vendors add to OpenAI's usage, a subclass reads."""
         return openai_answers.usage_counts(usage)
-
-    def _changes(self, sent: Sent) -> Mapping[str, Any]:
-        return sent.changes
 
 
 class ChatFormat(_Format):
@@ -114,12 +82,3 @@ class OpenAI:
             "embeddings": EmbeddingsFormat(endpoint, "embeddings"),
             "messages": MessagesOverChat(chat, name),
         }
-
-
-def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a call, but for its credentials.
-
-    The answer is asked for uncompressed, because usage is read from it as it comes.
-    """
-    passed = {name: incoming[name] for name in incoming if name.lower() in PASSED_HEADERS}
-    return passed | {"Content-Type": "application/json", "Accept-Encoding": "identity"}

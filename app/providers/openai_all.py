@@ -7,8 +7,8 @@ from collections.abc import Collection
 from app.providers.base import WireFormat
 from app.providers.free import FreeFormat
 from app.providers.images import ImagesFormat
-from app.providers.openai import Endpoint, OpenAI
-from app.providers.openai_routes import RouteFormat
+from app.providers.openai import OpenAI
+from app.providers.openai_routes import Endpoint, RouteFormat
 from app.providers.rerank import RerankFormat
 from app.providers.responses import ResponsesFormat
 from app.providers.speech import SpeechFormat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.providers import openai_answers
 from app.providers.base import EVENT_STREAM, Counts, Outgoing, Sent, StreamReader, Target, Whole
-from app.providers.openai import FIRST_ERROR_STATUS, Endpoint, request_headers
+from app.providers.openai_routes import FIRST_ERROR_STATUS, Endpoint, request_headers
 from app.providers.splice import spliced
 
 ROUTE = "rerank"
