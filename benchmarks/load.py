@@ -169,7 +169,7 @@ class Load:
             await asyncio.sleep(seconds)
         else:
             self._idle += clients
-            await self._paced(began, rate)
+            await self._paced(began, seconds, rate)
         patience = self._until + PATIENCE_SECONDS
         # Looked at now and then, because an event for it would cost the load something with every answer.
         while any(client.waits for client in clients) and time.perf_counter() < patience:  # noqa: ASYNC110
@@ -197,8 +197,8 @@ class Load:
         else:
             self._idle.append(client)
 
-    async def _paced(self, began: float, rate: float) -> None:
-        for number in range(int((self._until - began) * rate)):
+    async def _paced(self, began: float, seconds: float, rate: float) -> None:
+        for number in range(round(seconds * rate)):
             due = began + number / rate
             if (wait := due - time.perf_counter()) > 0:
                 await asyncio.sleep(wait)
