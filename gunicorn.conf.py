@@ -23,6 +23,11 @@ limit_request_fields = 100
 limit_request_field_size = 16380
 
 
+def pre_fork(_server, _worker):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """What the master has loaded is not looked through for garbage in a worker: looking would copy it."""
+    gc.freeze()
+
+
 def post_worker_init(worker):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     """A process ends what it still runs, and books it, a little before gunicorn's own patience ends and kills it."""
     worker.cfg.set("graceful_timeout", max(1, worker.cfg.graceful_timeout - 3))

@@ -31,7 +31,7 @@ from tests.services.process import Process
 
 IDLE_SECONDS = 5.0
 KEY = "sk-only-for-this-measurement"
-PARTS = {"gunicorn": "web", "celery": "worker", "valkey-server": "Valkey"}
+PARTS = {"gunicorn": "web", "-m worker": "worker", "valkey-server": "Valkey"}
 
 
 def main() -> None:

@@ -44,6 +44,12 @@ def test_nobody_has_loaded_parquet_before_it_is_asked_for(program: str) -> None:
     assert "pyarrow" not in loaded(program)
 
 
+def test_the_web_server_has_not_loaded_cryptography_before_there_is_a_secret_to_seal_or_open() -> None:
+    assert "app.gateway.credentials" in loaded(WEB)
+    assert "app.providers.google_tokens" in loaded(WEB)
+    assert "cryptography.hazmat" not in loaded(WEB)
+
+
 @pytest.mark.parametrize("program", [WEB, WORKER])
 def test_who_has_sqlite_has_not_loaded_what_only_postgresql_needs(program: str) -> None:
     assert "sqlite3" in loaded(program)

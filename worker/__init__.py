@@ -9,6 +9,7 @@ from typing import Any, cast
 from celery import Celery, bootsteps
 from celery.beat import EmbeddedService, Scheduler
 from celery.signals import task_prerun, worker_process_init, worker_ready
+from sqlalchemy.orm import configure_mappers
 
 from app import audit, create_background_app
 from app.extensions import db, redis
@@ -22,6 +23,8 @@ flask_app = create_background_app(database_patience=40.0, redis_patience=5.0)
 celery: Celery[Any] = flask_app.extensions["celery"]
 reloader: Reloader = flask_app.extensions["tollgate_reload"]
 celery.conf.beat_schedule = schedule.SCHEDULE
+# The first query would do it, in the child: what is there before the fork, both processes share.
+configure_mappers()
 
 
 class WatchConfig(bootsteps.StartStopStep):

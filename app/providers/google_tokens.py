@@ -11,21 +11,20 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import certifi
 import urllib3
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from urllib3.exceptions import HTTPError
 
 from app.errors import ProviderFailed
 from app.providers.events import dumped
 from app.providers.openai_answers import parsed
+
+# Loaded with the first token of a service account: who has none spares 8 MB.
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
@@ -130,6 +129,9 @@ def assertion(said: Mapping[str, Any], now: int) -> str:
 
     Rule: Google, "Using OAuth 2.0 for Server to Server Applications". The audience is the same for every token_uri.
     """
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15  # noqa: PLC0415
+    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
+
     head = {"alg": "RS256", "typ": "JWT", "kid": said.get("private_key_id")}
     claims = {
         "iss": said.get("client_email"),
@@ -143,6 +145,10 @@ def assertion(said: Mapping[str, Any], now: int) -> str:
 
 
 def _private_key(said: Mapping[str, Any]) -> RSAPrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
     try:
         key = load_pem_private_key(str(said.get("private_key")).encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
