@@ -13,6 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tests.scripted_provider import ScriptedProvider
+from tests.services import short_lease
 from tests.services.stack import Stack, migrate
 from tests.services.valkey import Valkey
 
@@ -140,8 +141,10 @@ def own_stack(
     scripted: ScriptedProvider,
     azure_variables: None,  # noqa: ARG001 - the processes inherit them
 ) -> Iterator[Stack]:
-    """A stack for a story that breaks something."""
-    with Stack(database_url, redis_url, config_for(scripted), web=2, workers=1) as running:
+    """A stack for a story that breaks something, with short leases."""
+    with Stack(
+        database_url, redis_url, config_for(scripted), web=2, workers=1, application=short_lease.APPLICATION
+    ) as running:
         yield running
 
 

@@ -12,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.journeys.conftest import Person, user_of
 from tests.journeys.waiting import until
 from tests.scripted_provider import ScriptedProvider
+from tests.services import short_lease
 from tests.services.stack import Stack
-
-LEASE_SECONDS = 30
 
 
 def crowd(callers: list[Person], model: str, seconds: float) -> Counter[int]:
@@ -66,7 +65,7 @@ def test_a_killed_process_frees_its_slots_within_one_lease_and_its_call_is_booke
     lost.join()
     other = caller.at(own_stack.urls[1])
     assert other.chat("dime").status_code == 429
-    until(lambda: other.chat("dime").status_code == 200, seconds=LEASE_SECONDS + 2)
+    until(lambda: other.chat("dime").status_code == 200, seconds=short_lease.SECONDS + 2)
     until(lambda: {"abandoned", "success"} <= booked(admin), seconds=10)
     assert admin.get("/user/info", user_id="ada").json()["user_info"]["spend"] == 0.2
 

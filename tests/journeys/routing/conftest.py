@@ -11,6 +11,7 @@ import pytest
 from tests.journeys.conftest import Person
 from tests.journeys.routing.models import FINE, PRICED, TEN_CENTS, Models
 from tests.scripted_provider import ScriptedProvider
+from tests.services import short_lease
 from tests.services.stack import Stack, migrate
 from tests.services.valkey import Valkey
 
@@ -91,7 +92,7 @@ def routed(
         migrate(url)
     with (
         Valkey(tmp_path_factory.mktemp("valkey")) as valkey,
-        Stack(url, valkey.url, config_for(scripted), web=2, workers=1) as running,
+        Stack(url, valkey.url, config_for(scripted), web=2, workers=1, application=short_lease.APPLICATION) as running,
     ):
         yield running
 

@@ -151,8 +151,8 @@ def test_a_process_that_dies_in_a_stand_in_leaves_the_rows_of_both_models(
     stack.kill(1)
     calling.join()
     try:
-        # The call of the dead process is booked when its lease of 30 s has ended.
-        until(lambda: len(admin.get("/spend/logs", user_id=ada).json()) == 4, seconds=50)
+        # The call of the dead process is booked when its lease has ended.
+        until(lambda: len(admin.get("/spend/logs", user_id=ada).json()) == 4, seconds=30)
         until(lambda: not leftovers(stack.redis_url, ada), seconds=10)
     finally:
         stack.restart(1)
