@@ -20,6 +20,7 @@ from app.local.valkey import free_port
 from tests.services.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
+APPLICATION = "app:create_app()"
 WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--graceful-timeout", "4"]
 WORKER = ["-m", "celery", "-A", "worker", "worker", "--concurrency", "1", "--without-mingle", "--without-gossip"]
 
@@ -39,7 +40,7 @@ class Stack:
         web: int = 2,
         workers: int = 1,
         variables: Mapping[str, str] | None = None,
-        application: str = "app:create_app()",
+        application: str = APPLICATION,
     ) -> None:
         self.master_key = "sk-" + secrets.token_urlsafe(24)
         self.redis_url = redis_url

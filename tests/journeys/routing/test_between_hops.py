@@ -48,7 +48,7 @@ def test_a_process_that_dies_between_two_models_leaves_the_rows_of_the_first_and
     breakable.kill(0)
     calling.join()
     lasting.join()
-    until(lambda: not leftovers(breakable.redis_url, "ada"), seconds=10)
+    until(lambda: not leftovers(breakable.redis_url, "ada"))
     assert [row["request_id"] for row in rows(admin, "ada", 2) if row["model_group"] == "free-down"] == [
         failed["request_id"]
     ]
