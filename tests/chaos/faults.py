@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.load import Load
-from tests.chaos.short_lease import SECONDS as LEASE_SECONDS
 from tests.chaos.world import World
 from tests.services.process import Process
+from tests.services.short_lease import SECONDS as LEASE_SECONDS
 
 # How long a part is down before the platform has it back, in seconds.
 DOWN_SECONDS = 1.0

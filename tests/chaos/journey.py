@@ -19,8 +19,8 @@ from tests.chaos.faults import Fault
 from tests.chaos.load import LONGEST_ANSWER, OUR_REFUSALS, Load, Told
 from tests.chaos.models import FAILURES
 from tests.chaos.people import People
-from tests.chaos.short_lease import SECONDS as LEASE_SECONDS
 from tests.chaos.world import World, world
+from tests.services.short_lease import SECONDS as LEASE_SECONDS
 
 CLIENTS = 27
 # Between two faults everything has time to come back, so that each fault is a single one.

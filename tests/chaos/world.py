@@ -13,8 +13,8 @@ from pathlib import Path
 
 from app.local.checks import answers
 from app.local.valkey import free_port
-from tests.chaos import short_lease
 from tests.chaos.models import config
+from tests.services import short_lease
 from tests.services.postgres import Postgres
 from tests.services.process import Process
 from tests.services.stack import Stack, migrate
@@ -32,15 +32,6 @@ class World:
     provider_url: str
 
 
-class ShortLeaseStack(Stack):
-    """Its web processes have leases of a few seconds."""
-
-    def _web(self, number: int, port: int) -> Process:
-        process = super()._web(number, port)
-        process._command[-1] = f"{short_lease.__name__}:make()"
-        return process
-
-
 @contextmanager
 def world(database: str) -> Iterator[World]:
     """A running one over "sqlite" or "postgresql"; afterwards all of it is gone."""
@@ -52,7 +43,9 @@ def world(database: str) -> Iterator[World]:
         migrate(url)
         valkey = stack.enter_context(Valkey(directory, durable=True))
         provider_url = stack.enter_context(provider(directory))
-        gateway = stack.enter_context(ShortLeaseStack(url, valkey.url, config(provider_url), web=2, workers=2))
+        gateway = stack.enter_context(
+            Stack(url, valkey.url, config(provider_url), web=2, workers=2, application=short_lease.APPLICATION)
+        )
         yield World(url, postgres, valkey, gateway, provider_url)
 
 

@@ -130,7 +130,7 @@ def test_a_call_of_each_metered_route_leaves_exactly_one_row(
         rows.update({path: callers[path].get("/spend/logs").json() for path in routes if not rows.get(path)})
         return all(rows.values())
 
-    until(booked, seconds=10)
+    until(booked)
     assert {path: [row["call_type"] for row in found] for path, found in rows.items()} == {
         path: [kind] for path, kind in routes.items()
     }

@@ -54,7 +54,7 @@ def test_a_client_that_has_sent_more_has_not_left(pair: tuple[socket.socket, soc
 def test_a_client_that_closed_its_connection_has_left(pair: tuple[socket.socket, socket.socket]) -> None:
     client, server = pair
     client.close()
-    until(lambda: has_closed(server), seconds=2)
+    until(lambda: has_closed(server))
 
 
 def test_a_client_behind_a_unix_socket_is_not_taken_for_one_that_left() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -13,7 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from tests.scripted_provider import ScriptedProvider
-from tests.services.stack import Stack, migrate
+from tests.services import short_lease
+from tests.services.stack import APPLICATION, Stack, migrate
 from tests.services.valkey import Valkey
 
 AZURE_KEY = "azure-secret-0123456789"
@@ -113,6 +115,27 @@ def azure_variables(scripted: ScriptedProvider) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def shared_stack(
+    request: pytest.FixtureRequest,
+    name: str,
+    config: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    application: str = APPLICATION,
+) -> Iterator[Stack]:
+    """Two web processes and a worker over a database of that name, of the kind that is the fixture's parameter."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), tmp_path_factory.mktemp(name))}"
+    else:
+        url = request.getfixturevalue("postgres").create(name)
+        migrate(url)
+    with (
+        Valkey(tmp_path_factory.mktemp("valkey")) as valkey,
+        Stack(url, valkey.url, config, web=2, workers=1, application=application) as running,
+    ):
+        yield running
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def stack(
     request: pytest.FixtureRequest,
@@ -121,15 +144,7 @@ def stack(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Stack]:
     """Two web processes and a worker that all stories of one database share; each story has users of its own."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), tmp_path_factory.mktemp('stack'))}"
-    else:
-        url = request.getfixturevalue("postgres").create("journeys")
-        migrate(url)
-    with (
-        Valkey(tmp_path_factory.mktemp("valkey")) as valkey,
-        Stack(url, valkey.url, config_for(scripted), web=2, workers=1) as running,
-    ):
+    with shared_stack(request, "journeys", config_for(scripted), tmp_path_factory) as running:
         yield running
 
 
@@ -142,6 +157,19 @@ def own_stack(
 ) -> Iterator[Stack]:
     """A stack for a story that breaks something."""
     with Stack(database_url, redis_url, config_for(scripted), web=2, workers=1) as running:
+        yield running
+
+
+@pytest.fixture
+def mortal_stack(
+    database_url: str,
+    redis_url: str,
+    scripted: ScriptedProvider,
+    azure_variables: None,  # noqa: ARG001 - the processes inherit them
+) -> Iterator[Stack]:
+    """A stack for a story that kills a process and waits for the end of its lease, which is a short one."""
+    config = config_for(scripted)
+    with Stack(database_url, redis_url, config, web=2, workers=1, application=short_lease.APPLICATION) as running:
         yield running
 
 

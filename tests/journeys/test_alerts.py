@@ -13,7 +13,7 @@ from tests.services.stack import Stack
 from tests.webhook_receiver import Receiver
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-SECONDS = 20.0
+SECONDS = 40.0
 
 
 @pytest.fixture

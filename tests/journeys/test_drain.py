@@ -22,6 +22,9 @@ def draining(
     tmp_path: Path,  # noqa: ARG001 - the SQLite database lies there
 ) -> Iterator[Stack]:
     config = config_for(scripted) | {"general_settings": {"on_disconnect": "drain"}}
+    (stream,) = [entry for entry in config["model_list"] if entry["model_name"] == "stream"]
+    # Long enough to run still when its slot has been found free.
+    stream["litellm_params"]["model"] = "openai/tokens-5-10-chunks-10-gap-0.4"
     with Stack(database_url, redis_url, config, web=1, workers=1) as running:
         yield running
 
@@ -38,7 +41,7 @@ def test_a_stream_that_its_client_left_is_read_to_its_usage_and_its_slot_is_free
     )
     next(streamed.iter_lines())
     streamed.close()
-    until(lambda: caller.chat("dime").status_code == 200, seconds=0.9)
+    until(lambda: caller.chat("dime").status_code == 200)
     assert provider.in_flight == 1
     until(lambda: len(admin.get("/spend/logs", user_id="ada").json()) == 2)
     (left,) = [row for row in admin.get("/spend/logs", user_id="ada").json() if row["model_group"] == "stream"]

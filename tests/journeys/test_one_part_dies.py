@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from tests.journeys.conftest import Person, config_for, user_of
 from tests.journeys.waiting import until
 from tests.scripted_provider import ScriptedProvider
+from tests.services import short_lease
 from tests.services.postgres import Postgres
 from tests.services.stack import Stack, migrate
 from tests.services.valkey import Valkey
@@ -76,7 +77,9 @@ def parts(
     """A stack over a Valkey of its own, which writes everything down before it answers."""
     with (
         Valkey(tmp_path, durable=True) as valkey,
-        Stack(database_url, valkey.url, config_for(scripted), web=2, workers=1) as stack,
+        Stack(
+            database_url, valkey.url, config_for(scripted), web=2, workers=1, application=short_lease.APPLICATION
+        ) as stack,
     ):
         yield stack, valkey
 
@@ -98,7 +101,7 @@ def books_are_right(stack: Stack, provider: ScriptedProvider, user_id: str) -> N
     on_their_way = sum(row["status"] == "abandoned" for row in rows)
     assert len(provider.calls) <= len(rows) <= len(provider.calls) + on_their_way
     total = round(sum(row["spend"] for row in rows), 9)
-    until(lambda: admin.get("/user/info", user_id=user_id).json()["user_info"]["spend"] == total, seconds=5)
+    until(lambda: admin.get("/user/info", user_id=user_id).json()["user_info"]["spend"] == total)
 
 
 @contextmanager
@@ -109,7 +112,7 @@ def traffic(stack: Stack, user_id: str, web: Callable[[int], int] = lambda numbe
         until(lambda: crowd.told[200] >= 10)
         yield crowd
         served = crowd.told[200]
-        until(lambda: crowd.told[200] >= served + 20, seconds=20)
+        until(lambda: crowd.told[200] >= served + 20, seconds=40)
 
 
 def check(crowd: Crowd) -> None:
@@ -233,11 +236,11 @@ def test_a_call_that_ends_while_valkey_is_gone_is_in_sql_before_it_returns(
         until(lambda: provider.in_flight == 1)
         valkey.kill()
         assert answer.result().status_code == 200
-    until(lambda: rows_in_sql(database_url, ada) == 1, seconds=12)
+    until(lambda: rows_in_sql(database_url, ada) == 1)
     stack.kill(0)
     valkey.start()
     admin = Person(stack.master_key, stack.urls[1])
-    until(lambda: admin.get("/user/info", user_id=ada).json()["user_info"]["spend"] == 0.1, seconds=10)
+    until(lambda: admin.get("/user/info", user_id=ada).json()["user_info"]["spend"] == 0.1)
 
 
 def rows_in_sql(url: str, user_id: str) -> int:
@@ -261,7 +264,7 @@ def test_an_emptied_valkey_lets_nobody_past_a_budget(
         until(lambda: len(provider.calls) >= 4)
         with redis_py.Redis.from_url(valkey.url) as client:
             client.flushall()
-        until(lambda: admin.get("/user/info", user_id=ada).json()["user_info"]["spend"] >= 1, seconds=20)
+        until(lambda: admin.get("/user/info", user_id=ada).json()["user_info"]["spend"] >= 1)
     check(crowd)
     time.sleep(2)
     spend = admin.get("/user/info", user_id=ada).json()["user_info"]["spend"]

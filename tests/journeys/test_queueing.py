@@ -15,6 +15,8 @@ from tests.scripted_provider import ScriptedProvider
 from tests.services.stack import Stack
 
 WAITING = 4
+# So long does the first call run that all others come while it does.
+LONG_SECONDS = 4.0
 
 
 @pytest.fixture
@@ -38,9 +40,11 @@ def test_calls_that_wait_are_served_in_the_order_in_which_they_came(
 ) -> None:
     caller = person(user_id=ada, max_parallel_requests=1, queue_timeout=30)
     callers = [caller, caller.at(stack.urls[1])]
+    provider.delay = LONG_SECONDS
     with ThreadPoolExecutor(WAITING + 1) as crowd:
         calls = [crowd.submit(caller.chat, "slow-dime", max_tokens=100)]
         until(lambda: len(provider.calls) == 1)
+        provider.delay = 0
         for number in range(WAITING):
             calls.append(crowd.submit(callers[number % 2].chat, "slow-dime", max_tokens=100 + number))
             until(lambda number=number: len(queue_of(f"user:{ada}")) == number + 1)  # type: ignore[misc]
@@ -68,9 +72,11 @@ def test_nobody_waits_behind_a_process_that_was_killed(own_stack: Stack, provide
     admin = Person(own_stack.master_key, own_stack.urls[0])
     made = admin.post("/user/new", {"user_id": "ada", "max_parallel_requests": 1, "queue_timeout": 60}).json()
     here, there = Person(made["key"], own_stack.urls[0]), Person(made["key"], own_stack.urls[1])
+    provider.delay = LONG_SECONDS
     with ThreadPoolExecutor(3) as crowd, redis_py.Redis.from_url(own_stack.redis_url) as client:
         running = crowd.submit(here.chat, "slow-dime", max_tokens=100)
         until(lambda: len(provider.calls) == 1)
+        provider.delay = 0
         doomed = crowd.submit(there.chat, "slow-dime", max_tokens=100)
         until(lambda: client.zcard("tollgate:queue:user:ada") == 1)
         last = crowd.submit(here.chat, "slow-dime", max_tokens=101)

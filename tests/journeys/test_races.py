@@ -56,7 +56,7 @@ def test_spend_is_not_lost_when_everything_is_killed_after_three_calls(own_stack
     own_stack.web[0].start()
     own_stack.web[0].wait_until_ready()
     own_stack.workers[0].start()
-    until(lambda: spend(admin, "ada") == 0.3, seconds=15)
+    until(lambda: spend(admin, "ada") == 0.3)
     assert [caller.chat("dime", max_tokens=100).status_code for _ in range(2)] == [200, 429]
 
 
@@ -78,7 +78,7 @@ def test_a_window_opens_while_the_worker_is_dead(own_stack: Stack) -> None:
     caller.chat("dime", max_tokens=100)
     until(lambda: spend(admin, "ada") == 0.1)
     own_stack.workers[0].kill()
-    until(lambda: caller.chat("dime", max_tokens=100).status_code == 200, seconds=8)
+    until(lambda: caller.chat("dime", max_tokens=100).status_code == 200)
 
 
 def test_refusals_for_want_of_a_slot_take_nothing(

@@ -37,7 +37,7 @@ def test_a_worker_that_is_asked_to_end_loses_nothing(own_stack: Stack) -> None:
     with keep_calling(caller) as served:
         own_stack.workers[0].end(20)
         own_stack.workers[0].start()
-    until(lambda: admin.get("/spend/logs", user_id="ada").headers["x-total-count"] == str(served()), seconds=15)
+    until(lambda: admin.get("/spend/logs", user_id="ada").headers["x-total-count"] == str(served()))
 
 
 class keep_calling:  # noqa: N801 - it is used like a function

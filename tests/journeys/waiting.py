@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+# Far longer than anything takes, also on a machine that runs other tests: a wait that succeeds costs nothing.
+LONGEST_SECONDS = 20.0
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
+
+def until(condition: Callable[[], bool], seconds: float = LONGEST_SECONDS) -> float:
     """Waits until the condition holds and gives how long that took; fails when it does not in time."""
     started = time.monotonic()
     while not condition():

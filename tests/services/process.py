@@ -73,7 +73,7 @@ class Process:
             )
         running.append(self)
 
-    def wait_until_ready(self, seconds: float = 20) -> None:
+    def wait_until_ready(self, seconds: float = 60) -> None:
         assert self._process
         deadline = time.monotonic() + seconds
         while not self._ready():

@@ -20,15 +20,16 @@ from app.local.valkey import free_port
 from tests.services.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
-WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--graceful-timeout", "4", "app:create_app()"]
+APPLICATION = "app:create_app()"
+WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--graceful-timeout", "4"]
 WORKER = ["-m", "celery", "-A", "worker", "worker", "--concurrency", "1", "--without-mingle", "--without-gossip"]
 
 
 class Stack:
     """A context. `database_url` names a database that is migrated already, as the fixture of that name gives.
 
-    `variables` are more of the environment than every stack has. `kill`, `stop`, `cont` and `restart` take the number
-    of a web process; for a worker: `stack.workers[0].kill()`.
+    `variables` are more of the environment than every stack has, `application` is what gunicorn loads. `kill`, `stop`,
+    `cont` and `restart` take the number of a web process; for a worker: `stack.workers[0].kill()`.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Stack:
         web: int = 2,
         workers: int = 1,
         variables: Mapping[str, str] | None = None,
+        application: str = APPLICATION,
     ) -> None:
         self.master_key = "sk-" + secrets.token_urlsafe(24)
         self.redis_url = redis_url
         self.directory = Path(tempfile.mkdtemp(prefix="tollgate-stack-"))
         self.configure(config)
         self._environ = environment(database_url, redis_url, self.directory, self.master_key) | dict(variables or {})
+        self._application = application
         self._ports = [free_port() for _ in range(web)]
         self.urls = [f"http://127.0.0.1:{port}" for port in self._ports]
         self.web = [self._web(number, port) for number, port in enumerate(self._ports)]
@@ -97,7 +100,7 @@ class Stack:
     def _web(self, number: int, port: int) -> Process:
         return Process(
             f"web-{number}",
-            [sys.executable, *WEB],
+            [sys.executable, *WEB, self._application],
             self.directory / f"web-{number}.log",
             environ=self._environ | {"PORT": str(port)},
             ready=lambda: answers("127.0.0.1", port, "/health/readiness"),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.journeys.conftest import Person
+from tests.journeys.conftest import Person, shared_stack
 from tests.journeys.routing.models import FINE, PRICED, TEN_CENTS, Models
 from tests.scripted_provider import ScriptedProvider
-from tests.services.stack import Stack, migrate
-from tests.services.valkey import Valkey
+from tests.services import short_lease
+from tests.services.stack import Stack
 
 ROUTER = {
     # Longer than any story, so that none ends by itself.
@@ -84,15 +83,7 @@ def _add_limited(models: Models) -> None:
 def routed(
     request: pytest.FixtureRequest, scripted: ScriptedProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    if request.param == "sqlite":
-        url = f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_sqlite'), tmp_path_factory.mktemp('routed'))}"
-    else:
-        url = request.getfixturevalue("postgres").create("routed")
-        migrate(url)
-    with (
-        Valkey(tmp_path_factory.mktemp("valkey")) as valkey,
-        Stack(url, valkey.url, config_for(scripted), web=2, workers=1) as running,
-    ):
+    with shared_stack(request, "routed", config_for(scripted), tmp_path_factory, short_lease.APPLICATION) as running:
         yield running
 
 

@@ -49,7 +49,7 @@ def rows(admin: Person, user_id: str, count: int) -> list[dict[str, Any]]:
         told: list[dict[str, Any]] = admin.get("/spend/logs", user_id=user_id).json()
         return told
 
-    until(lambda: len(found()) >= count, seconds=10)
+    until(lambda: len(found()) >= count)
     # Whatever else were on its way would be there by now: rows are written in the order of their events.
     assert len(found()) == count
     return sorted(found(), key=lambda row: (row["request_id"], row["attempt"]))

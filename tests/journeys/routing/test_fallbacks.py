@@ -147,13 +147,13 @@ def test_a_process_that_dies_in_a_stand_in_leaves_the_rows_of_both_models(
 
     calling = threading.Thread(target=call)
     calling.start()
-    until(lambda: asked(provider, "slow-stand-in-1") == 1, seconds=10)
+    until(lambda: asked(provider, "slow-stand-in-1") == 1)
     stack.kill(1)
     calling.join()
     try:
-        # The call of the dead process is booked when its lease of 30 s has ended.
-        until(lambda: len(admin.get("/spend/logs", user_id=ada).json()) == 4, seconds=50)
-        until(lambda: not leftovers(stack.redis_url, ada), seconds=10)
+        # The call of the dead process is booked when its lease has ended.
+        until(lambda: len(admin.get("/spend/logs", user_id=ada).json()) == 4, seconds=30)
+        until(lambda: not leftovers(stack.redis_url, ada))
     finally:
         stack.restart(1)
     *failed, abandoned = rows(admin, ada, 4)

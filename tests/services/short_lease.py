@@ -11,8 +11,10 @@ from flask import Flask
 from app import create_app, settings
 
 SECONDS = 6.0
+# What gunicorn loads.
+APPLICATION = f"{__name__}:make()"
 
 
 def make() -> Flask:
-    """What gunicorn loads."""
+    """The application as it is but for that."""
     return create_app(replace(settings.load(os.environ, Path.cwd()), lease=SECONDS))
