@@ -23,7 +23,7 @@ run: $(VENV)/installed  ## start everything on this machine: web, worker, databa
 	@exec $(PYTHON) -m app.local
 
 test: $(VENV)/installed-dev $(CLIENTS)/installed $(NODE_CLIENTS)/node_modules/installed  ## run the tests (ARGS="-k name tests/limits")
-	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist worksteal)
+	@$(PYTHON) -m pytest $(if $(ARGS),$(ARGS),-n 4 --dist load --maxschedchunk 4)
 
 chaos: $(VENV)/installed-dev  ## break one part after another under load (SECONDS=900 SEED=1 DATABASE=postgresql)
 	@$(PYTHON) -m tests.chaos --seconds $(or $(SECONDS),900) --seed $(or $(SEED),1) --database $(or $(DATABASE),postgresql)

@@ -32,6 +32,16 @@ os.environ |= {
 }
 
 
+# Stories that wait more than they work.
+SLOW = ("tests/chaos", "tests/journeys", "tests/clients", "tests/local", "tests/server", "tests/limits/test_stateful")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow stories come first, so that no process has a long one left when the others have done all of theirs."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """What every process of ours printed last stands below a failure."""

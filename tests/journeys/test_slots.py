@@ -71,7 +71,7 @@ def test_a_killed_process_frees_its_slots_within_one_lease_and_its_call_is_booke
     lost.join()
     other = caller.at(mortal_stack.urls[1])
     assert other.chat("dime").status_code == 429
-    until(lambda: other.chat("dime").status_code == 200, seconds=short_lease.SECONDS + 2)
+    until(lambda: other.chat("dime").status_code == 200, seconds=short_lease.SECONDS + 4)
     until(lambda: {"abandoned", "success"} <= booked(admin))
     assert admin.get("/user/info", user_id="ada").json()["user_info"]["spend"] == 0.2
 
