@@ -198,7 +198,8 @@ class Load:
             self._idle.append(client)
 
     async def _paced(self, began: float, rate: float) -> None:
-        for number in range(int((self._until - began) * rate)):
+        # Rounded, because the difference of two moments is a little less or more than the seconds that were asked for.
+        for number in range(round((self._until - began) * rate)):
             due = began + number / rate
             if (wait := due - time.perf_counter()) > 0:
                 await asyncio.sleep(wait)

@@ -64,8 +64,10 @@ def test_looking_and_explaining_change_nothing_in_redis(gateway_app: Flask, ask:
 
 
 def everything(client: redis_py.Redis) -> dict[bytes, Any]:
-    # Versions of policies are made when somebody looks, and are nobody's limit.
-    return {key: client.dump(key) for key in client.scan_iter() if b":policy:" not in key}
+    # Versions of policies are made when somebody looks, and are nobody's limit. In "tollgate" and "_kombu…" lie tasks:
+    # the call that has ended wakes the worker from a thread of its own, which may come later than the answer.
+    kept = [key for key in client.scan_iter() if b":policy:" not in key]
+    return {key: client.dump(key) for key in kept if key != b"tollgate" and not key.startswith(b"_kombu")}
 
 
 def test_a_call_that_would_go_out_is_passed_by_every_meter(gateway_app: Flask, ask: Ask) -> None:
