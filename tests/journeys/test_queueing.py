@@ -68,6 +68,8 @@ def test_who_has_waited_for_long_enough_is_refused_and_leaves_the_queue(
     assert len(provider.calls) == 1
 
 
+# Queues are in Redis alone.
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_nobody_waits_behind_a_process_that_was_killed(own_stack: Stack, provider: ScriptedProvider) -> None:
     admin = Person(own_stack.master_key, own_stack.urls[0])
     made = admin.post("/user/new", {"user_id": "ada", "max_parallel_requests": 1, "queue_timeout": 60}).json()

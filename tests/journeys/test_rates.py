@@ -165,7 +165,7 @@ def test_answers_to_those_without_such_limits_say_nothing_of_them(person: Callab
 def test_a_streamed_call_is_corrected_too(person: Callable[..., Person]) -> None:
     caller = person(tpm_limit=1000)
     caller.chat("stream", stream=True, max_tokens=900)
-    until(lambda: caller.chat("stream", max_tokens=900).status_code == 200, seconds=3)
+    until(lambda: caller.chat("stream", max_tokens=900).status_code == 200)
 
 
 def test_calls_that_are_refused_for_a_slot_cost_no_request(

@@ -155,6 +155,7 @@ def receiver() -> Iterator[Receiver]:
         yield running
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_the_schedule_tells_its_receiver_alone(
     database_url: str, redis_url: str, provider: ScriptedProvider, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
