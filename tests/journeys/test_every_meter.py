@@ -174,7 +174,6 @@ def limited_gateway(
         yield running, request.param
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_limit_of_the_whole_gateway_refuses_in_one_process_and_opens_again_in_the_other(
     limited_gateway: tuple[Stack, str],
 ) -> None:
