@@ -121,6 +121,11 @@ class Books:
         told = self._told[call.name].what if call.name in self._told else "nothing"
         return f"{call.name} ({call.began - start:.1f} to {call.ended - start:.1f} s, told {told})"
 
+    def _with_its_rows(self, name: str) -> str:
+        """What was booked for it."""
+        rows = sorted((row.request_id, row.attempt, row.outcome) for row in self._rows if row.name == name)
+        return f"{name} ({', '.join(f'{request_id}/{attempt} {outcome}' for request_id, attempt, outcome in rows)})"
+
     def _every_served_call_has_one_row(self) -> None:
         rows = Counter(row.name for row in self._rows)
         served = Counter(call.name for call in self._accounts.served)
@@ -129,7 +134,9 @@ class Books:
         lost = [call for call in self._served.values() if rows[call.name] < served[call.name]]
         lost = [call for call in lost if not rows[call.name] or call.name not in abandoned]
         self._say("served by the provider, but no row", (self._with_its_caller(call) for call in lost))
-        more = (name for name, number in rows.items() if number > max(1, served[name]))
+        # A process can die when it has admitted a call, or a model that stands in, and before the provider is asked.
+        possible = {name: max(1, served[name] + (name in abandoned)) for name in rows}
+        more = (self._with_its_rows(name) for name, number in rows.items() if number > possible[name])
         self._say("more rows than the provider served", more)
         self._say(
             "a success that the provider never served",

@@ -62,6 +62,13 @@ def test_each_attempt_of_a_call_has_a_row_of_its_own() -> None:
     assert problems(served=served, rows=[failed, *GOOD.rows]) == []
 
 
+def test_one_row_more_is_of_a_process_that_died_before_the_stand_in_was_asked() -> None:
+    abandoned = replace(GOOD.rows[0], request_id="req_one-1", outcome="abandoned", cost=0)
+    assert "more rows than the provider served" not in problems(rows=[*GOOD.rows, abandoned])
+    twice = [*GOOD.rows, abandoned, replace(abandoned, request_id="req_one-2")]
+    assert "more rows than the provider served" in problems(rows=twice)
+
+
 def test_a_row_of_a_call_that_was_never_served_is_noticed() -> None:
     assert "a success that the provider never served" in problems(served=GOOD.served[1:])
 
