@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from redis.exceptions import RedisError
@@ -37,7 +38,7 @@ from app.limits.meters import (
     slots_key,
     tokens_key,
 )
-from app.limits.scripts import Argument, Script
+from app.limits.scripts import Argument, Prepared, Script
 
 # Counters that nothing has touched for a week are forgotten: SQL knows what was spent, and no call lasts that long.
 IDLE_MS = 7 * 24 * 3600 * 1000
@@ -52,6 +53,8 @@ SCANNED_AT_ONCE = 1000
 WAITER_MS = 2000
 # Whoever stands behind so many would wait in vain.
 MOST_WAITING = 1000
+# Of so many callers what is said to Redis is kept as it goes out: some 2 KB each.
+MOST_PREPARED = 4096
 
 Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "rpm", "tpm", "held", "short", "parallel", "queued"]
 
@@ -153,10 +156,28 @@ def admit(  # noqa: PLR0913 - everything that one round trip decides about
     a queue. Raises LimitsUnavailable.
     """
     with_rpm, with_tpm = _with_rates(meters)
+    needed = [tokens.needed_of(meter.tpm or 0) for meter in with_tpm]
+    # What is asked about one meter alone is not asked again.
+    prepare = _admission_of if dry else _kept_admission_of
+    prepared = prepare(tuple(meters), tuple(policies), tuple(deployments), dry)
+    answer = prepared((request_id, estimate, lease_ms, template, WAITER_MS), needed)
+    verdict = _verdict(answer, meters, with_rpm, with_tpm)
+    if verdict.reason == "permit" and answer[6]:
+        verdict.cooling = _cooling(deployments, answer[6])
+    return verdict
+
+
+def _admission_of(
+    meters: tuple[Meter, ...],
+    policies: tuple[tuple[str, str], ...],
+    deployments: tuple[str, ...],
+    dry: bool,  # noqa: FBT001 - lru_cache tells arguments by name from those by place
+) -> Prepared:
+    """The script with what is the same for all calls of a caller."""
+    with_rpm, with_tpm = _with_rates(meters)
     keys = [CALLS, TEMPLATES, EPOCH, ARRIVALS, *(key for key, _ in policies)]
-    arguments: list[Argument] = [request_id, estimate, lease_ms, template, IDLE_MS]
-    arguments += [len(policies), len(meters), len(with_rpm), len(with_tpm), int(dry), WAITER_MS, MOST_WAITING]
-    arguments += [version for _, version in policies]
+    arguments: list[Argument] = [len(policies), len(meters), len(with_rpm), len(with_tpm)]
+    arguments += [int(dry), IDLE_MS, MOST_WAITING, *(version for _, version in policies)]
     for meter in meters:
         keys += [
             budget_key(meter.name, meter.window_start),
@@ -169,13 +190,11 @@ def admit(  # noqa: PLR0913 - everything that one round trip decides about
     keys += _queue_keys(meters)
     keys += [cooling_key(deployment) for deployment in deployments]
     arguments += [meter.rpm or 0 for meter in with_rpm]
-    for meter in with_tpm:
-        arguments += [meter.tpm or 0, tokens.needed_of(meter.tpm or 0)]
-    answer = _admit(keys, arguments)
-    verdict = _verdict(answer, meters, with_rpm, with_tpm)
-    if verdict.reason == "permit" and answer[6]:
-        verdict.cooling = _cooling(deployments, answer[6])
-    return verdict
+    arguments += [meter.tpm or 0 for meter in with_tpm]
+    return Prepared(_admit, keys, arguments)
+
+
+_kept_admission_of = lru_cache(maxsize=MOST_PREPARED)(_admission_of)
 
 
 def _limits_of(meter: Meter) -> list[Argument]:
@@ -265,19 +284,24 @@ def finish(request_id: str, meters: Sequence[Meter], cost: int, event: bytes, to
     `tokens` is what it has used. An empty `event` gives everything back and books nothing: for a call that never took
     place. Raises LimitsUnavailable.
     """
+    wake, place = _end_of(tuple(meters), bool(event))((request_id, cost, event), (tokens,))
+    return Ended(bool(wake), place)
+
+
+@lru_cache(maxsize=MOST_PREPARED)
+def _end_of(meters: tuple[Meter, ...], took_place: bool) -> Prepared:  # noqa: FBT001 - as above
+    """The script with what is the same for all calls on these meters."""
     budgets = [meter for meter in meters if meter.max_budget is not None]
     keys = [CALLS, TEMPLATES, EVENTS, WAKE]
     for meter in budgets:
         keys += [budget_key(meter.name, meter.window_start), holds_key(meter.name, meter.window_start)]
     slots = slots_of(meters)
     with_rpm, with_tpm = _with_rates(meters)
-    if event:
+    if took_place:
         # A request that was made stays counted.
         with_rpm = []
     keys += slots + _rate_keys(with_rpm, with_tpm)
-    arguments: list[Argument] = [request_id, cost, event, IDLE_MS, WAKE_MS]
-    wake, place = _finish(keys, [*arguments, len(budgets), len(slots), len(with_rpm), tokens])
-    return Ended(bool(wake), place)
+    return Prepared(_finish, keys, (IDLE_MS, WAKE_MS, len(budgets), len(slots), len(with_rpm)))
 
 
 def restore(

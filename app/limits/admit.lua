@@ -7,11 +7,11 @@
 --       then R sorted sets of requests, then for each of T limits on tokens: tokens, amounts;
 --       then for each meter that rolls over: its previous budget; then for each meter with a queue: queue, asked;
 --       then for each deployment: cooling
--- ARGV  1 request id, 2 estimate, 3 lease, 4 template, 5 how long idle counters are kept, 6 P, 7 M, 8 R, 9 T,
---       10 dry ("1" or "0"), 11 how long a waiter keeps its place without asking, 12 how many wait in a queue at the most,
+-- ARGV  1 request id, 2 estimate, 3 lease, 4 template, 5 how long a waiter keeps its place without asking, 6 P, 7 M, 8 R,
+--       9 T, 10 dry ("1" or "0"), 11 how long idle counters are kept, 12 how many wait in a queue at the most,
 --       then P policy versions, then for each meter: max_budget or "", strict ("1" or "0"), max_parallel or "",
 --       what can roll over or "", queue ("1" or "0");
---       then R limits on requests, then for each limit on tokens: limit, what the call needs of it
+--       then R limits on requests, then T limits on tokens, then for each of them what the call needs of it
 -- Gives {"permit", meter, left, "0", budget, rates, cooling} (the tightest budget, 0 where there is none)
 --       or {reason, meter, spend, taken, budget, rates}: "exceeded", "held", "short"
 --       or {reason, meter, slots taken, waiters before, "0", rates}: "parallel" (before: 0), "queued"
@@ -21,10 +21,10 @@
 --       meter and limit count from 1; budget is with what has rolled over; rates: of the limit with the least left
 --       {limit, left, reset (ms, -1: never)}, first of requests, then of tokens, {0, 0, 0} where there is none;
 --       cooling: {deployment, for how long still (ms), what for} for each that is left alone, one after the other
-local id, estimate, lease, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[5]
+local id, estimate, lease, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[11]
 local policy_count, meter_count = tonumber(ARGV[6]), tonumber(ARGV[7])
 local request_limits, token_limits = tonumber(ARGV[8]), tonumber(ARGV[9])
-local dry, waiter, most_waiting = ARGV[10] == '1', tonumber(ARGV[11]), tonumber(ARGV[12])
+local dry, waiter, most_waiting = ARGV[10] == '1', tonumber(ARGV[5]), tonumber(ARGV[12])
 
 -- The caller asks again when an answer was lost on the way, so a known request is a permit.
 if redis.call('ZSCORE', KEYS[1], id) then return {'permit', 0, '0', '0', '0', {}, {}} end
@@ -54,9 +54,9 @@ end
 for t = 1, token_limits do
   rates[#rates + 1] = {
     kind = 'tpm', place = t, moments = KEYS[k + 1], amounts = KEYS[k + 2],
-    limit = tonumber(ARGV[a + 1]), need = tonumber(ARGV[a + 2]),
+    limit = tonumber(ARGV[a + t]), need = tonumber(ARGV[a + token_limits + t]),
   }
-  k, a = k + 2, a + 2
+  k = k + 2
 end
 for _, meter in ipairs(meters) do
   if meter.rolls_over then meter.previous, k = KEYS[k + 1], k + 1 end

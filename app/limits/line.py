@@ -53,7 +53,11 @@ class Line:
 
     def ask(self, *command: str | float | bytes | memoryview) -> Any:
         """The answer to one command. Raises redis.RedisError, as redis-py's client does."""
-        asking = _Asking(hiredis.pack_command(command))  # type: ignore[arg-type]
+        return self.ask_packed(hiredis.pack_command(command))  # type: ignore[arg-type]
+
+    def ask_packed(self, command: bytes) -> Any:
+        """As `ask`, for a command as it goes out (see scripts.Prepared)."""
+        asking = _Asking(command)
         with self._lock:
             if self._busy:
                 asking.turn, asking.leads = threading.Event(), False

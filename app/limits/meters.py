@@ -17,9 +17,9 @@ WARMING = "tollgate:warming"
 ARRIVALS = "tollgate:arrivals"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Meter:
-    """One thing with limits, as it stands for one call.
+    """One thing with limits, as it stands at a moment. It is never changed, and is itself alone.
 
     `name` is "user:ada" or "key:<id>". `max_budget` is in nano-dollars (None: no budget) and counts in the window that
     began at `window_start` (epoch seconds, 0: ever) and ends at `resets_at` (None: never). `max_parallel` is a number
