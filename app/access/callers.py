@@ -26,9 +26,9 @@ MOST_CALLERS = 50_000
 MASTER_KEY_ID = "master"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Caller:
-    """A snapshot of everything a call needs to know of its caller.
+    """A snapshot of everything a call needs to know of its caller; each is itself alone.
 
     `token` is the key's hash; `expires` is in epoch seconds. A model must be allowed by each of `model_lists`, those of
     the key, the user, the team and the team's member. `limits` are those of all meters on the path but the models':
@@ -60,12 +60,12 @@ class Caller:
         """Whether every list on the path allows `model`, which is in the access groups `groups`."""
         return all(allows(entries, model, groups) for entries in self.model_lists)
 
-    def limits_for(self, model: str, groups: frozenset[str]) -> list[Limits]:
+    def limits_for(self, model: str, groups: frozenset[str]) -> tuple[Limits, ...]:
         """The limits that count for a call of `model`, in the order of meter_names.KINDS."""
         if not self.model_limits:
-            return list(self.limits)
+            return self.limits
         of_model = [limits for entry, limits in self.model_limits if allows((entry,), model, groups)]
-        return sorted([*self.limits, *of_model], key=lambda one: KINDS.index(one.meter.partition(":")[0]))
+        return tuple(sorted([*self.limits, *of_model], key=lambda one: KINDS.index(one.meter.partition(":")[0])))
 
     def is_open(self) -> bool:
         """Whether neither the key nor its team is blocked, and the key has not expired."""
@@ -131,7 +131,9 @@ class Callers:
         """
         token = hash_token(secret)
         if hmac.compare_digest(token, self._master.token):
-            return replace(self._master, limits=(self._limits_of_gateway(),))
+            if not self._master.limits:
+                self._master = replace(self._master, limits=(self._limits_of_gateway(),))
+            return self._master
         kept = None if fresh else self._kept.get(token)
         if kept is not None and kept.is_open():
             return kept

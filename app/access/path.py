@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -87,6 +88,12 @@ class Limits:
         raised = self.raised_by if at < self.raised_until else 0
         credit = self.credit if self.credit_window == self.window_start(at) else 0
         return max(0, self.max_budget + raised + credit)
+
+    def stands_until(self, at: float) -> float:
+        """The first moment after `at` when something of this is another: a window ends, or a raise."""
+        window = self.window(at)
+        end = math.inf if window is None else window.end
+        return min(end, self.raised_until) if at < self.raised_until else end
 
     def starts(self, at: float) -> list[int]:
         """The windows whose balances decide: the present one's first second, and that of what rolls over to it."""

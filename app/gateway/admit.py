@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from app.access.path import Limits
@@ -55,9 +57,36 @@ class Permit:
     cooling: Mapping[str, Cooling]
 
 
-def meters_of(limits: Iterable[Limits], at: float) -> tuple[Meter, ...]:
-    """The meters as they stand in this second; those without a limit too, for their spend is counted."""
-    return tuple(meter_of(one, at) for one in limits)
+@dataclass(slots=True)
+class OnPath:
+    """The meters on a call's path as they stand from `since` until `until` (epoch seconds).
+
+    Those without a limit are among `meters`, for their spend is counted; admission looks at the `limited` ones.
+    `counted` are the balances that a call is part of: for each meter "ever", and its window where it has one.
+    """
+
+    meters: tuple[Meter, ...]
+    limited: tuple[Meter, ...]
+    counted: list[list[object]]
+    since: float
+    until: float
+
+
+def on_path(limits: tuple[Limits, ...], at: float) -> OnPath:
+    """The meters as they stand at `at` (epoch seconds): worked out anew only where something has become another."""
+    kept = _kept(limits)
+    if not kept or not kept[0].since <= at < kept[0].until:
+        meters = tuple(meter_of(one, at) for one in limits)
+        limited = tuple(meter for meter in meters if meter.has_limits())
+        until = min((one.stands_until(at) for one in limits), default=math.inf)
+        kept[:] = [OnPath(meters, limited, counted_in(meters), at, until)]
+    return kept[0]
+
+
+@lru_cache(maxsize=admission.MOST_PREPARED)
+def _kept(_limits: tuple[Limits, ...]) -> list[OnPath]:
+    """Where the meters of these limits are kept."""
+    return []
 
 
 def meter_of(limits: Limits, at: float) -> Meter:
@@ -79,7 +108,7 @@ def meter_of(limits: Limits, at: float) -> Meter:
 
 
 def counted_in(meters: Sequence[Meter]) -> list[list[object]]:
-    """The balances that a call on these meters is part of: for each meter "ever", and its window where it has one."""
+    """The balances that a call on these meters is part of; see OnPath."""
     counted: list[list[object]] = []
     for meter in meters:
         has_budget = meter.max_budget is not None
@@ -104,14 +133,14 @@ def admit(
     asked, offers = parties.asked, parties.offers
     check_priced(parties, settings.unpriced)
     cap = None
-    deployments = () if settings.router.disable_cooldowns else [cools_as(one.deployment) for one in offers]
+    deployments = () if settings.router.disable_cooldowns else tuple(cools_as(one.deployment) for one in offers)
     with _Waiting(settings.budget_wait, client) as waiting:
         while True:
-            meters = meters_of(parties.limits, time.time())
-            limited = tuple(meter for meter in meters if meter.has_limits())
+            path = on_path(parties.limits, time.time())
+            limited = path.limited
             tokens = rates.reckoned(limited, offers, asked, cap)
             estimate = estimated(asked, offers, cap)
-            event = draft(estimate, counted_in(meters))
+            event = draft(estimate, path.counted)
             verdict = admission.admit(
                 *(event.request_id, limited, parties.policies, estimate),
                 *(int(settings.lease * 1000), event.to_bytes(), tokens),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from app.access import routes_allowed
 from app.access.callers import Caller, Callers
@@ -20,6 +21,8 @@ from app.routing.choose import order
 from app.settings import Settings
 
 NOBODY = NamedCustomer()
+# For so many callers it is kept what their models are.
+MOST_KEPT = 4096
 # The settings that snapshots of callers, and those of customers, are made with.
 OF_CALLERS = ("master_key", "gateway_limits", "timezone", "week_start")
 OF_CUSTOMERS = ("customer_template", "create_customers", "timezone", "week_start")
@@ -37,7 +40,7 @@ class Parties:
     customer: NamedCustomer
     asked: Asked
     offers: Sequence[Offer]
-    limits: Sequence[Limits]
+    limits: tuple[Limits, ...]
     known: Known
 
     @property
@@ -49,13 +52,28 @@ class Parties:
         """The same, for a model that stands in: the meters that have counted the request do not count it again."""
         if not counted:
             return self
-        limits = [replace(one, rpm=None) if one.meter in counted else one for one in self.limits]
+        limits = tuple(replace(one, rpm=None) if one.meter in counted else one for one in self.limits)
         return replace(self, limits=limits)
 
     @property
     def tags(self) -> list[str]:
         """The key's and the request's, each once."""
         return list(dict.fromkeys((*self.caller.tags, *self.asked.tags)))
+
+
+@dataclass(slots=True)
+class _Access:
+    """What a caller's name for a model stands for, by which names and groups lists may allow it, and its limits."""
+
+    model: str
+    names: frozenset[str]
+    groups: frozenset[str]
+    limits: tuple[Limits, ...]
+    allowed: bool = False
+
+    def allows(self, one: Caller | NamedCustomer) -> bool:
+        """Whether somebody's lists of models have it."""
+        return any(one.may_use(name, self.groups) for name in self.names)
 
 
 class Finder:
@@ -75,6 +93,8 @@ class Finder:
         self._models = models
         self._router = settings.router
         self._random = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        # Snapshots and catalogs are never changed, so this is the same for every call of a caller's.
+        self._access = lru_cache(maxsize=MOST_KEPT)(self._find_access)
 
     def under(self, settings: Settings, models: Models) -> Finder:
         """The same under other settings. Snapshots that were made with what has changed are forgotten."""
@@ -86,12 +106,12 @@ class Finder:
         """Who calls. Raises NotAuthenticated, ExpiredKey, BlockedKey, LimitsUnavailable, DatabaseUnavailable."""
         return self._callers.find(secret)
 
-    def find(self, secret: str, asked: Asked, *, fresh: bool) -> Parties:
-        """Everybody; `fresh` after admission has said that a snapshot is stale.
+    def find(self, secret: str, asked: Asked, *, fresh: bool, caller: Caller | None = None) -> Parties:
+        """Everybody; `fresh` after admission has said that a snapshot is stale. `caller` is who was found just now.
 
         Raises NotAuthenticated, NotAllowed, NotFound, Unavailable and what is below them.
         """
-        caller = self._callers.find(secret, fresh=fresh)
+        caller = caller or self._callers.find(secret, fresh=fresh)
         try:
             return self._among_models(caller, asked, fresh=fresh)
         except (ModelNotAllowed, routes_allowed.RouteNotAllowed):
@@ -116,24 +136,30 @@ class Finder:
 
     def _with(self, caller: Caller, asked: Asked, known: Known, *, fresh: bool) -> Parties:
         routes_allowed.check_model_route(caller, asked.route)
-        named = caller.aliases.get(asked.model, asked.model)
+        access = self._access(caller, asked.model, known.catalog)
         # Limits and the ledger know a model by one name, whatever others it has.
-        if (model := self._router.aliases.get(named, named)) != asked.model:
-            asked = replace(asked, model=model)
+        if access.model != asked.model:
+            asked = replace(asked, model=access.model)
         customer = NOBODY if asked.end_user is None else self._customers.find(asked.end_user, fresh=fresh)
-        groups = known.catalog.access_groups(asked.model)
-        names = {named, asked.model}
-        if not all(any(one.may_use(name, groups) for name in names) for one in (caller, customer)):
+        if not access.allowed or (customer is not NOBODY and not access.allows(customer)):
             raise ModelNotAllowed(
                 f"The model '{asked.model}' is not available for this API key, or does not exist. "
                 "GET /v1/models lists what is.",
                 param="model",
             )
-        limits = caller.limits_for(asked.model, groups)
+        limits = access.limits
         if customer.limits is not None:
             # The gateway's own stand last.
-            limits.insert(-1, customer.limits)
+            limits = (*limits[:-1], customer.limits, limits[-1])
         return Parties(caller, customer, asked, self._offers(asked, known.catalog), limits, known)
+
+    def _find_access(self, caller: Caller, name: str, catalog: Catalog) -> _Access:
+        named = caller.aliases.get(name, name)
+        model = self._router.aliases.get(named, named)
+        groups = catalog.access_groups(model)
+        access = _Access(model, frozenset({named, model}), groups, caller.limits_for(model, groups))
+        access.allowed = access.allows(caller)
+        return access
 
     def _offers(self, asked: Asked, catalog: Catalog) -> list[Offer]:
         """The deployments behind the name that was asked for. Raises NotFound, NotServed."""

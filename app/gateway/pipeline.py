@@ -21,7 +21,7 @@ from app.access.callers import Caller
 from app.errors import LimitsUnavailable, ProviderFailed, ProviderTimedOut, TollgateError
 from app.failures import Failure
 from app.gateway import asked as asking
-from app.gateway.admit import Permit, Stale, admit, meters_of
+from app.gateway.admit import Permit, Stale, admit, on_path
 from app.gateway.asked import Asked, Request
 from app.gateway.attempts import Answered, Ask, Attempts, ClientLeft, NoAnswer
 from app.gateway.call import Upstream, send, sent_to, whole_body
@@ -58,6 +58,7 @@ class Call:
     """What all hops of one call have in common. `deadline` is on the clock of time.monotonic()."""
 
     secret: str
+    caller: Caller
     asked: Asked
     client: socket.socket | None
     request_id: str
@@ -102,9 +103,9 @@ class Gateway:
 
     def answer(self, secret: str, request: Request) -> Answer:
         """One call. Raises any TollgateError; what was admitted until then is booked."""
-        self._parties.caller(secret)
         call = Call(
             secret=secret,
+            caller=self._parties.caller(secret),
             asked=asking.parse(request, self.settings.customer_header),
             client=request.client,
             request_id="req_" + secrets.token_hex(12),
@@ -184,7 +185,9 @@ class Gateway:
         request_id = hop.id_of(call.request_id)
         asked = call.asked if hop.model is None else replace(call.asked, model=hop.model)
         for attempt in range(MOST_RELOADS):
-            parties = self._parties.find(call.secret, asked, fresh=attempt > 0).without_requests(hop.counted)
+            caller = call.caller if hop.number == attempt == 0 else None
+            parties = self._parties.find(call.secret, asked, fresh=attempt > 0, caller=caller)
+            parties = parties.without_requests(hop.counted)
 
             def draft(estimate: int, counted: list[list[object]], parties: Parties = parties) -> CallEvent:
                 return CallEvent(
@@ -210,7 +213,7 @@ class Gateway:
                 continue
             except LimitsUnavailable:
                 # Redis may have admitted the call and only its answer was lost: whatever it took is given back.
-                self._in_flight.give_back(request_id, meters_of(parties.limits, time.time()))
+                self._in_flight.give_back(request_id, on_path(parties.limits, time.time()).meters)
                 raise
         raise LimitsUnavailable("This key, who it belongs to, or the models, are being changed right now. Try again.")
 
