@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 import threading
@@ -58,9 +59,11 @@ class Relay:
 
     def _relay(self) -> Iterator[bytes]:
         try:
-            yield from self._feed(self._first)
-            for chunk in self._chunks:
-                yield from self._feed(chunk)
+            for chunk in itertools.chain((self._first,), self._chunks):
+                for piece in self._reader.feed(chunk):
+                    if self._reader.finished:
+                        self._book("success")
+                    yield self._told(piece)
         except ProviderFailed as error:
             # The status line is long gone: an error event, and no [DONE], tells the client that the answer is not
             # whole.
@@ -76,12 +79,6 @@ class Relay:
         self._book("success" if self._reader.finished else "failure")
         if rest:
             yield self._told(rest)
-
-    def _feed(self, chunk: bytes) -> Iterator[bytes]:
-        for piece in self._reader.feed(chunk):
-            if self._reader.finished:
-                self._book("success")
-            yield self._told(piece)
 
     def _told(self, piece: bytes) -> bytes:
         """An event that tells an error may quote the key that we sent; all others pass byte for byte."""

@@ -8,6 +8,7 @@ besides: other transfer codings than chunked, and heads and trailers that do not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -42,11 +43,11 @@ class Headers(Mapping[str, str]):
         return cls({name.lower().encode("latin-1"): value.encode("latin-1") for name, value in values.items()})
 
     def __getitem__(self, name: str) -> str:
-        return self._values[name.lower().encode("latin-1")].decode("latin-1")
+        return self._values[_lower(name)].decode("latin-1")
 
     def get(self, name: str, default: Any = None) -> Any:
         """As that of every Mapping, which for a header that is not there takes 1 µs more."""
-        value = self._values.get(name.lower().encode("latin-1"))
+        value = self._values.get(_lower(name))
         return default if value is None else value.decode("latin-1")
 
     def __iter__(self) -> Iterator[str]:
@@ -54,6 +55,12 @@ class Headers(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+
+@lru_cache(maxsize=256)
+def _lower(name: str) -> bytes:
+    """The names that are asked for are the gateway's own, so there are few of them."""
+    return name.lower().encode("latin-1")
 
 
 class Message:

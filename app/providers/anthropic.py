@@ -88,7 +88,6 @@ def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
 
     The answer is asked for uncompressed, because usage is read from it as it comes.
     """
-    passed = {name: incoming[name] for name in incoming if name.lower() in PASSED_HEADERS}
-    if not any(name.lower() == "anthropic-version" for name in passed):
-        passed["anthropic-version"] = VERSION
+    passed = {name: value for name in PASSED_HEADERS if (value := incoming.get(name)) is not None}
+    passed.setdefault("anthropic-version", VERSION)
     return passed | {"Content-Type": JSON, "Accept-Encoding": "identity"}

@@ -71,5 +71,5 @@ def request_headers(incoming: Mapping[str, str]) -> dict[str, str]:
 
     The answer is asked for uncompressed, because usage is read from it as it comes.
     """
-    passed = {name: incoming[name] for name in incoming if name.lower() in PASSED_HEADERS}
+    passed = {name: value for name in PASSED_HEADERS if (value := incoming.get(name)) is not None}
     return passed | {"Content-Type": "application/json", "Accept-Encoding": "identity"}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from requests.structures import CaseInsensitiveDict
 
 from app.providers.base import Sent
 
@@ -22,7 +23,7 @@ def sent(
         route=route,
         raw=orjson.dumps(body),
         body=body,
-        headers=headers or {},
+        headers=CaseInsensitiveDict(headers or {}),
         changes=changes or {},
         stream=body.get("stream") is True,
         usage_asked=isinstance(options, dict) and options.get("include_usage") is True,

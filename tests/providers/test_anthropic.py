@@ -61,8 +61,8 @@ def test_of_the_clients_headers_only_the_models_business_passes() -> None:
         "Anthropic-Version": "2024-01-01",
     }
     assert prepared({"model": "m"}, headers=headers).headers == {
-        "Anthropic-Beta": "claude-code-20250219,context-1m-2025-08-07",
-        "Anthropic-Version": "2024-01-01",
+        "anthropic-beta": "claude-code-20250219,context-1m-2025-08-07",
+        "anthropic-version": "2024-01-01",
         "Content-Type": "application/json",
         "Accept-Encoding": "identity",
         "x-api-key": "sk-ant-ours",

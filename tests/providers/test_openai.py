@@ -51,7 +51,7 @@ def test_of_the_clients_headers_only_the_models_business_passes() -> None:
         "OpenAI-Beta": "assistants=v2",
     }
     assert prepared({}, incoming=incoming).headers == {
-        "OpenAI-Beta": "assistants=v2",
+        "openai-beta": "assistants=v2",
         "Content-Type": "application/json",
         "Accept-Encoding": "identity",
         "Authorization": "Bearer sk-ours",
