@@ -48,8 +48,9 @@ lock: $(VENV)/installed-dev $(CLIENTS)/installed  ## write lock files and price 
 		--output-file requirements-dev.txt pyproject.toml
 	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) --output-file tests/clients/requirements.txt tests/clients/requirements.in
 	cd $(NODE_CLIENTS) && $(NPM) $(if $(UPGRADE),update,install) --package-lock-only
-	$(MAKE) --no-print-directory prices  # by the version that is locked now
+	@$(MAKE) --no-print-directory prices
 
+# A make of its own runs it after a new lock, so that the version that is locked now is installed before.
 prices: $(VENV)/installed-dev  ## write the price list anew, from the genai-prices that is locked
 	$(PYTHON) -m tools.prices
 

@@ -189,7 +189,7 @@ def names(draw: st.DrawFn) -> str:
     return draw(st.sampled_from([name, name, name.upper(), name.title()]))
 
 
-@settings(max_examples=3_000, deadline=None)
+@settings(max_examples=1_500, deadline=None)
 @given(
     st.none()
     | st.sampled_from(PROVIDER_NAMES)
