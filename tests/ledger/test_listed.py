@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
+from genai_prices.types import (
+    ClauseEquals,
+    ConditionalPrice,
+    ModelInfo,
+    ModelPrice,
+    PriceVariant,
+    Provider,
+    StartDateConstraint,
+    TieredPrices,
+    TimeOfDateConstraint,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.ledger.listed import find
 from app.ledger.listed.find import all_models, listed_model
 from app.ledger.listed.model import LISTED_AS, Model, Prices, TieredPrice
 from app.ledger.pricing import CHEAP_TIERS, DEAR_TIERS
 from tests.ledger.listed_names import CONTEXT, patterns, texts
+from tools import prices as written
 
 TIERS = ("", *CHEAP_TIERS, *DEAR_TIERS)
 USED = {name for names, _ in LISTED_AS.values() for name in names}
 LONG_AGO, IN_YEARS = datetime(2020, 1, 1, tzinfo=UTC), datetime(2040, 1, 1, tzinfo=UTC)
 # Without a zone, which Hypothesis adds.
 START, END = (datetime.fromisoformat(day) for day in ("2023-01-01", "2028-01-01"))
+EAST, WEST = timezone(timedelta(hours=8)), timezone(timedelta(hours=-9, minutes=-30))
 MICROSECOND = timedelta(microseconds=1)
 
 PROVIDERS = get_snapshot().providers
@@ -82,19 +97,15 @@ def moments(info: ModelInfo) -> Iterator[datetime]:
     for constraint in [one.constraint for one in (*conditional, *(info.price_variants or ()))]:
         if (day := getattr(constraint, "start_date", None)) is not None:
             yield from around(datetime(day.year, day.month, day.day, tzinfo=UTC))
-        for time in (getattr(constraint, "start_time", None), getattr(constraint, "end_time", None)):
-            if time is not None:
-                yield from around(datetime.combine(datetime(2026, 11, 20, tzinfo=UTC), time, time.tzinfo or UTC))
+        for hour in (getattr(constraint, "start_time", None), getattr(constraint, "end_time", None)):
+            if hour is not None:
+                yield from around(datetime.combine(date(2026, 11, 20), hour, hour.tzinfo or UTC))
     yield from (LONG_AGO, IN_YEARS)
 
 
 def around(moment: datetime) -> Iterator[datetime]:
     for one in (moment - MICROSECOND, moment, moment + MICROSECOND):
-        yield from (
-            one,
-            one.astimezone(timezone(timedelta(hours=-9, minutes=-30))),
-            one.astimezone(UTC).replace(tzinfo=None),
-        )
+        yield from (one, one.astimezone(WEST), one.astimezone(UTC).replace(tzinfo=None))
 
 
 def compare_prices(model: Model, info: ModelInfo, at: datetime) -> None:
@@ -125,10 +136,54 @@ def test_every_model_has_the_same_prices_at_every_moment() -> None:
             compare_prices(ours, info, at)
 
 
+NIGHT = TimeOfDateConstraint(time(22), time(4))
+ELSEWHERE = TimeOfDateConstraint(time(1, tzinfo=EAST), time(9, 30, tzinfo=EAST))
+SUMMER, WINTER = (StartDateConstraint(date(2026, month, 1)) for month in (6, 12))
+
+
+@pytest.mark.parametrize(
+    "constraints", [(NIGHT, None), (None, NIGHT), (SUMMER, WINTER), (WINTER, SUMMER), (SUMMER, ELSEWHERE), (ELSEWHERE,)]
+)
+def test_what_a_later_list_may_hold_has_the_same_prices_too(
+    constraints: Sequence[StartDateConstraint | TimeOfDateConstraint | None],
+) -> None:
+    prices = [ModelPrice(input_mtok=Decimal(dollars), cache_write_mtok=Decimal(2)) for dollars in (3, 5)]
+    variants = [
+        PriceVariant({"service_tier": "flex", "speed": "flex"}, ModelPrice(input_mtok=Decimal("0.10")), constraints[0]),
+        PriceVariant({"service_tier": "flex"}, ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(7))),
+        PriceVariant({"service_tier": "fast", "speed": "flex"}, ModelPrice(input_mtok=Decimal(1))),
+        PriceVariant({"service_tier": "fast", "route": "fast"}, ModelPrice(input_mtok=Decimal(1))),
+        PriceVariant({"speed": "fast"}, ModelPrice(storage_searches_kcount=Decimal(1))),
+    ]
+    conditional = [ConditionalPrice(one, prices=price) for one, price in zip(constraints, prices, strict=False)]
+    info = ModelInfo("made-up", ClauseEquals("made-up"), prices=conditional, price_variants=variants)
+    listed = find._model("made-up", orjson.loads(orjson.dumps(written._model(info))), own=True)
+    for at in moments(info):
+        compare_prices(listed, info, at)
+
+
 @pytest.mark.parametrize("provider", sorted(NAMES))
 def test_every_name_in_a_rule_means_the_same_model(provider: str) -> None:
     for name in NAMES[provider]:
         compare(provider, name)
+
+
+DATED = re.compile(r"-(\d{4})-(\d\d)-(\d\d)")
+
+
+def test_a_day_in_a_name_may_be_written_without_dashes() -> None:
+    dated = {(provider, name) for provider, names in NAMES.items() for name in names if DATED.search(name)}
+    for provider, name in dated:
+        for end in ("", ":free", "-preview", "1", "\n"):
+            compare(provider, DATED.sub(r"-\1\2\3", name) + end)
+    assert any(listed_model(provider, DATED.sub(r"-\1\2\3", name)) for provider, name in dated)
+
+
+@pytest.mark.parametrize("day", ["20260105", "20260231", "20261301", "19991231", "2026٠١٠٥", "20260105:free"])
+def test_a_name_with_any_day_may_be_written_without_dashes(day: str) -> None:
+    for provider in ("openai", "azure", "openrouter"):
+        for name in ("gpt-5.4", "openai/gpt-5.4", "gpt-5.6-sol"):
+            compare(provider, f"{name}-{day}")
 
 
 @pytest.mark.parametrize("borrower", [provider.id for provider in PROVIDERS if provider.fallback_model_providers])
@@ -185,6 +240,8 @@ def names(draw: st.DrawFn) -> str:
     at = draw(st.integers(0, len(name)))
     cut = draw(st.sampled_from([0, 0, 0, 1, 3]))
     name = name[:at] + draw(st.just("") | st.text(max_size=3)) + name[at + cut :]
+    if draw(st.booleans()):
+        name = DATED.sub(r"-\1\2\3", name)
     name = draw(st.sampled_from(BEFORE)) + name + draw(st.sampled_from(BEHIND))
     return draw(st.sampled_from([name, name, name.upper(), name.title()]))
 
