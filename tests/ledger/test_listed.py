@@ -199,6 +199,8 @@ def test_every_name_of_a_borrowed_list_means_the_same_model(borrower: str) -> No
 def test_every_name_means_the_same_model_where_nobody_says_whose() -> None:
     for name in ALL_NAMES:
         compare(None, name)
+        compare("litellm", name)
+        compare("litellm", f"nobody/{name}")
 
 
 @pytest.mark.parametrize("provider", PROVIDER_NAMES)
