@@ -81,10 +81,10 @@ def _list() -> _List:
     head, *rest = LIST.read_bytes().split(b"\n{")
     providers = []
     for one in rest:
-        told, _, models = one.partition(b"\n")
-        providers.append(_Provider(**orjson.loads(b"{" + told), models=models))
-    told = orjson.loads(head)
-    return _List(f"{told['from']} {told['version']}", providers)
+        rules, _, models = one.partition(b"\n")
+        providers.append(_Provider(**orjson.loads(b"{" + rules), models=models))
+    made_from = orjson.loads(head)
+    return _List(f"{made_from['from']} {made_from['version']}", providers)
 
 
 def _by_id(provider: str) -> _Provider | None:
