@@ -1,7 +1,7 @@
 # One word per chore. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos bench check format lock clean
+.PHONY: help run test chaos bench check format lock prices clean
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -31,7 +31,7 @@ chaos: $(VENV)/installed-dev  ## break one part after another under load (SECOND
 bench: $(VENV)/installed-dev  ## measure Tollgate beside its peers, in a quarter of an hour (ARGS=--small: a few minutes)
 	@$(PYTHON) -m benchmarks $(ARGS)
 
-check: $(VENV)/installed-dev  ## lint, types, import layers, migrations and lock files in step
+check: $(VENV)/installed-dev  ## lint, types, import layers; migrations, lock files and price list in step
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
@@ -42,16 +42,21 @@ format: $(VENV)/installed-dev  ## let ruff rewrite what it can
 	$(PYTHON) -m ruff check --fix-only .
 	$(PYTHON) -m ruff format .
 
-lock: $(VENV)/installed-dev $(CLIENTS)/installed  ## write the lock files anew (UPGRADE=1 takes newer versions)
+lock: $(VENV)/installed-dev $(CLIENTS)/installed  ## write lock files and price list anew (UPGRADE=1 takes newer versions)
 	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) --output-file requirements.txt pyproject.toml
 	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --constraint requirements.txt \
 		--output-file requirements-dev.txt pyproject.toml
 	$(PIP_COMPILE) $(if $(UPGRADE),--upgrade) --output-file tests/clients/requirements.txt tests/clients/requirements.in
 	cd $(NODE_CLIENTS) && $(NPM) $(if $(UPGRADE),update,install) --package-lock-only
+	@$(MAKE) --no-print-directory prices
+
+# A make of its own runs it after a new lock, so that the version that is locked now is installed before.
+prices: $(VENV)/installed-dev  ## write the price list anew, from the genai-prices that is locked
+	$(PYTHON) -m tools.prices
 
 clean:  ## remove the virtual environments and every cache; data in .tollgate stays
 	rm -rf $(VENV) $(CLIENTS) $(NODE_CLIENTS)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
-	find app worker migrations tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find app worker migrations tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # pip is the last thing that venv installs, so a half-made environment is made again.
 $(VENV)/bin/pip $(CLIENTS)/bin/pip:

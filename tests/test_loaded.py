@@ -32,7 +32,7 @@ def loaded(program: str) -> set[str]:
     return set(shown.stdout.decode().split())
 
 
-@pytest.mark.parametrize("name", ["app.api", "app.gateway", "app.providers", "flask_smorest", "genai_prices"])
+@pytest.mark.parametrize("name", ["app.api", "app.gateway", "app.providers", "flask_smorest"])
 def test_the_worker_has_loaded_nothing_that_only_answers_calls(name: str) -> None:
     assert "worker.settle" in loaded(WORKER)
     assert name not in loaded(WORKER)
@@ -42,6 +42,12 @@ def test_the_worker_has_loaded_nothing_that_only_answers_calls(name: str) -> Non
 def test_nobody_has_loaded_parquet_before_it_is_asked_for(program: str) -> None:
     assert "app.ledger.post" in loaded(program)
     assert "pyarrow" not in loaded(program)
+
+
+@pytest.mark.parametrize("name", ["genai_prices", "pydantic", "pydantic_core"])
+def test_the_web_server_has_a_price_list_and_has_not_loaded_what_it_is_made_of(name: str) -> None:
+    assert "app.ledger.listed.find" in loaded(WEB)
+    assert name not in loaded(WEB)
 
 
 def test_the_web_server_has_not_loaded_cryptography_before_there_is_a_secret_to_seal_or_open() -> None:

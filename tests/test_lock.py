@@ -1,4 +1,4 @@
-"""The lock files are in step with what asks for them and with each other. Needs no network."""
+"""The lock files and the price list are in step with what they come from and with each other. Needs no network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from app.ledger.listed.find import LIST, list_source
+from tools.prices import price_list
 
 REPOSITORY = Path(__file__).parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
@@ -67,3 +70,9 @@ def test_each_client_for_node_is_pinned_with_its_hash_and_without_a_host() -> No
     assert {f"node_modules/{name}" for name in wanted} <= set(locked)
     assert [name for name, told in locked.items() if not told["integrity"].startswith("sha512-")] == []
     assert [name for name, told in locked.items() if "resolved" in told] == []
+
+
+def test_the_price_list_is_that_of_the_pinned_package() -> None:
+    assert list_source() == f"genai-prices {pins('requirements-dev.txt')['genai-prices']}"
+    same = price_list() == LIST.read_bytes()
+    assert same, "`make prices` writes it anew"

@@ -17,7 +17,7 @@ LONGEST_FUNCTION, LONGEST_FILE = 80, 500
 
 TOP_LEVEL = {
     *("pyproject.toml", "app", "worker", "migrations", "tests", "config.yaml", "Procfile", "README.md"),
-    *("Makefile", "gunicorn.conf.py", "requirements.txt", "requirements-dev.txt", "benchmarks"),
+    *("Makefile", "gunicorn.conf.py", "requirements.txt", "requirements-dev.txt", "benchmarks", "tools"),
     *(".ci", ".gitignore", "CHANGELOG.md", "LICENSE"),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from genai_prices.data_snapshot import get_snapshot
+from app.ledger.listed.find import listed_model
 
 WINDOW_OF_THE_UNKNOWN = 400_000
 # Google, "Gemini models", Input token limit: the list tells none.
@@ -13,10 +13,7 @@ WINDOW_OF_GEMINI = 1_048_576
 
 @lru_cache(maxsize=10_000)
 def context_window(provider: str, model: str) -> int:
-    """The tokens of a model's context by genai-prices, whose names the provider goes by; 400,000 where nobody tells."""
-    try:
-        _, found = get_snapshot().find_provider_model(model, None, provider, None)
-    except LookupError:
-        found = None
+    """The tokens of a model's context by the price list, which has the provider's name; 400,000 where nobody tells."""
+    found = listed_model(provider, model)
     unknown = WINDOW_OF_GEMINI if "gemini" in model.lower() else WINDOW_OF_THE_UNKNOWN
     return unknown if found is None else found.context_window or unknown

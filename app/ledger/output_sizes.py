@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from app.ledger.price_list import listed_model
+from app.ledger.listed.find import listed_model
 
 # The most output tokens of one answer, by the start of the model's name; the longest start that fits wins. An estimate
 # may be too high, never too low, so each family has its largest member's figure.
@@ -57,5 +57,5 @@ def max_output_tokens(model: str) -> int:
     if fitting:
         return MAX_OUTPUT_TOKENS[max(fitting, key=len)]
     found = listed_model(None, name)
-    window = found[1].context_window if found else None
+    window = found.context_window if found else None
     return window or MAX_OUTPUT_TOKENS_OF_THE_UNKNOWN

@@ -1,4 +1,4 @@
-"""Prices from the list genai-prices and from what config.yaml states, compiled to integers."""
+"""Prices from the price list and from what config.yaml states, compiled to integers."""
 
 from __future__ import annotations
 
@@ -7,36 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
-from importlib.metadata import version
 
-from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, Provider, TieredPrices
-
+from app.ledger.listed.find import all_models, list_source, listed_model
+from app.ledger.listed.model import LISTED_AS, Model, Prices, TieredPrice
 from app.ledger.pricing import CHEAP_TIERS, DEAR_TIERS, FEMTO_PER_DOLLAR, PLACES, UNKNOWN_TIER, Price, Rates
 from app.ledger.usage import KINDS
 from app.price_names import Place, Stated
 
-MILLION, THOUSAND = 10**6, 10**3
-# The kinds of ours, what genai-prices calls their price (the first that is there counts), and for how many it is.
-LISTED_AS = {
-    "input": (("input_mtok",), MILLION),
-    "output": (("output_mtok",), MILLION),
-    "cache_read": (("cache_read_mtok",), MILLION),
-    "cache_write_5m": (("cache_write_5m_mtok", "cache_write_mtok"), MILLION),
-    "cache_write_1h": (("cache_write_1h_mtok", "cache_write_mtok"), MILLION),
-    "reasoning": (("output_reasoning_mtok",), MILLION),
-    "audio_input": (("input_audio_mtok",), MILLION),
-    "audio_output": (("output_audio_mtok",), MILLION),
-    "cache_read_audio": (("cache_audio_read_mtok",), MILLION),
-    "cache_read_image": (("cache_image_read_mtok",), MILLION),
-    "image_input": (("input_image_mtok", "input_video_mtok"), MILLION),
-    "image_output": (("output_image_mtok", "output_video_mtok"), MILLION),
-    "web_searches": (("web_searches_kcount",), THOUSAND),
-    "audio_ms": (("input_audio_hours", "output_audio_hours", "audio_hours"), 1),
-    "characters": (("input_mchars",), MILLION),
-    "requests": (("requests_kcount",), THOUSAND),
-    "pages": (("input_document_kpages",), THOUSAND),
-}
 # By whose models are listed: the tiers that are capacity bought ahead, at a discount (Anthropic, "Service tiers"). They
 # are given without being asked for, and cost callers the usual.
 BOUGHT_AHEAD = {"anthropic": ("priority",)}
@@ -55,8 +32,8 @@ MOST_TOKENS_OF_AN_IMAGE = 16_384
 
 # Dollars for one of each kind, or for an hour of audio.
 Dollars = dict[str, Decimal]
-# A list's prices of our kinds: dollars for one, or for so many as LISTED_AS says.
-Listed = dict[str, Decimal | TieredPrices]
+# The list's prices by our kinds: dollars for one, or for so many as LISTED_AS says.
+Listed = dict[str, Decimal | TieredPrice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +61,11 @@ def price_for(
     """
     at = at or datetime.now(tz=UTC)
     found = listed_model(provider, model)
-    listed = {} if found is None else _of_our_kinds(found[1].get_prices(at))
-    sources = _Sources(listed, dict(stated), provider="" if found is None else found[0].id)
+    listed = {} if found is None else _of_our_kinds(found.prices(at))
+    sources = _Sources(listed, dict(stated), provider="" if found is None else found.provider)
     names = ["config"] if stated else []
     if found is not None and listed:
-        names.append(f"genai-prices {_list_version()} {found[0].id}/{found[1].id}")
+        names.append(f"{list_source()} {found.provider}/{found.id}")
     standard = _price(sources, ", ".join(names))
     if standard is None:
         standard = _price(_Sources({}, dict(default)), "default price")
@@ -105,19 +82,9 @@ def price_for(
     return replace(standard, served=served)
 
 
-def listed_model(provider: str | None, model: str) -> tuple[Provider, ModelInfo] | None:
-    """The list's entry of a model, and the provider under which it was found; None where there is none."""
-    try:
-        return get_snapshot().find_provider_model(model, None, provider, None)
-    except LookupError:
-        return None
-
-
-def _in_tier(
-    sources: _Sources, standard: Price, found: tuple[Provider, ModelInfo] | None, tier: str, at: datetime
-) -> Price | None:
+def _in_tier(sources: _Sources, standard: Price, found: Model | None, tier: str, at: datetime) -> Price | None:
     """The price in a service tier that has one of its own, listed or stated; else None."""
-    listed = None if found is None else _variant(*found, tier, at)
+    listed = None if found is None else _listed_in_tier(found, tier, at)
     if listed is None and not any(place.tier == tier for place in sources.stated):
         return None
     dearness = Decimal(1)
@@ -128,18 +95,11 @@ def _in_tier(
     return _price(own, f"{standard.source}, {tier}")
 
 
-def _variant(provider: Provider, info: ModelInfo, tier: str, at: datetime) -> Listed | None:
+def _listed_in_tier(model: Model, tier: str, at: datetime) -> Listed | None:
     """The list's prices in a service tier. A cheap one is believed only of the provider for whom it is listed."""
-    context = dict.fromkeys(("service_tier", "speed", "processing"), tier)
-    chosen = [
-        one
-        for one in info.price_variants or ()
-        if all(context.get(name) == value for name, value in one.when.items())
-        and (one.constraint is None or one.constraint.active(at))
-    ]
-    if not chosen or (tier in CHEAP_TIERS and not any(info is one for one in provider.models)):
+    if not model.has_tier(tier, at) or (tier in CHEAP_TIERS and not model.own):
         return None
-    return _of_our_kinds(info.get_prices(at, context))
+    return _of_our_kinds(model.prices(at, tier))
 
 
 def _multiplied(standard: Price) -> dict[str, Price]:
@@ -176,11 +136,10 @@ def _times(rates: Rates, factor: Decimal) -> Rates:
 def _dearest_factors() -> dict[str, Decimal]:
     """By dear tier: the most times that any listed model costs its standard price in it."""
     at, factors = datetime.now(tz=UTC), dict.fromkeys(DEAR_TIERS, Decimal(1))
-    for provider, info in _all_models():
-        standard = _of_our_kinds(info.get_prices(at))
+    for model in all_models():
         for tier in DEAR_TIERS:
-            if (listed := _variant(provider, info, tier, at)) is not None:
-                factors[tier] = max(factors[tier], *_ratios(standard, listed))
+            if (listed := _listed_in_tier(model, tier, at)) is not None:
+                factors[tier] = max(factors[tier], *_ratios(_of_our_kinds(model.prices(at)), listed))
     return factors | {UNKNOWN_TIER: max(factors.values())}
 
 
@@ -203,33 +162,19 @@ def _dearest_pieces() -> dict[str, dict[str, Decimal]]:
     """By kind that is no token, and by provider ("": all of them): the dearest price that the list has."""
     at = datetime.now(tz=UTC)
     found: dict[str, dict[str, Decimal]] = {kind: {} for kind in NO_TOKENS}
-    for provider, info in _all_models():
-        prices = info.get_prices(at)
+    for model in all_models():
+        prices = model.prices(at)
         for kind, dearest in found.items():
             names, per = LISTED_AS[kind]
-            for price in (getattr(prices, name) for name in names):
-                if price is not None:
-                    for place in ("", provider.id):
-                        dearest[place] = max(dearest.get(place, ZERO), _at_size(price, 0) / per)
+            for price in (prices[name] for name in names if name in prices):
+                for place in ("", model.provider):
+                    dearest[place] = max(dearest.get(place, ZERO), _at_size(price, 0) / per)
     return found
 
 
-def _all_models() -> Iterator[tuple[Provider, ModelInfo]]:
-    return ((provider, info) for provider in get_snapshot().providers for info in provider.models)
-
-
-def _of_our_kinds(prices: ModelPrice) -> Listed:
-    by_kind: Listed = {}
-    for kind, (names, _) in LISTED_AS.items():
-        there = (price for name in names if (price := getattr(prices, name)) is not None)
-        if (first := next(there, None)) is not None:
-            by_kind[kind] = first
-    return by_kind
-
-
-@cache
-def _list_version() -> str:
-    return version("genai-prices")
+def _of_our_kinds(prices: Prices) -> Listed:
+    there = {kind: [prices[name] for name in names if name in prices] for kind, (names, _) in LISTED_AS.items()}
+    return {kind: found[0] for kind, found in there.items() if found}
 
 
 def _price(sources: _Sources, source: str) -> Price | None:
@@ -238,8 +183,8 @@ def _price(sources: _Sources, source: str) -> Price | None:
     needed = TOKENS if not sources.listed else ("input",)
     if not all(kind in known for kind in needed) and not any(kind in known for kind in PIECES):
         return None
-    raised = (price.tiers for price in sources.listed.values() if isinstance(price, TieredPrices))
-    starts = {tier.start for tiers in raised for tier in tiers}
+    raised = (price.tiers for price in sources.listed.values() if isinstance(price, TieredPrice))
+    starts = {start for tiers in raised for start, _ in tiers}
     starts |= {place.above for place in sources.stated if place.above and place.tier in ("", sources.tier)}
     has_tokens = any(kind in known for kind in TOKENS)
     return Price(
@@ -261,10 +206,10 @@ def _known(sources: _Sources, input_tokens: int) -> Dollars:
     return known
 
 
-def _at_size(price: Decimal | TieredPrices, input_tokens: int) -> Decimal:
+def _at_size(price: Decimal | TieredPrice, input_tokens: int) -> Decimal:
     """A listed price as it is for a call of that many input tokens."""
-    if isinstance(price, TieredPrices):
-        reached = [tier.price for tier in price.tiers if input_tokens > tier.start]
+    if isinstance(price, TieredPrice):
+        reached = [dollars for start, dollars in price.tiers if input_tokens > start]
         return reached[-1] if reached else price.base
     return price
 

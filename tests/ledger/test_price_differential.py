@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -14,9 +13,11 @@ from genai_prices.types import Usage as ListUsage
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.ledger.price_list import LISTED_AS, price_for
+from app.ledger.listed.model import LISTED_AS
+from app.ledger.price_list import price_for
 from app.ledger.pricing import CHEAP_TIERS, DEAR_TIERS, cost
 from app.ledger.usage import Usage
+from tests.ledger.listed_names import CONTEXT, texts
 
 # On both sides of a date from which on, and of hours in which, prices of the list are others.
 MOMENTS = [
@@ -24,8 +25,6 @@ MOMENTS = [
     datetime(2026, 9, 1, 2, tzinfo=UTC),
     datetime(2027, 2, 1, tzinfo=UTC),
 ]
-# What the list chooses a tier's price by.
-CONTEXT = ("service_tier", "speed", "processing")
 TIERS = ("", *CHEAP_TIERS, *DEAR_TIERS)
 # What the list calls our kinds.
 THERE = {
@@ -49,21 +48,12 @@ THERE = {
 SHORTEST_AUDIO_MS = 10_000
 
 
-def names(match: Any) -> Iterator[str]:
-    """The texts in a rule that says which names are a model's."""
-    for rule in (*getattr(match, "or_", ()), *getattr(match, "and_", ())):
-        yield from names(rule)
-    for clause in ("equals", "starts_with", "contains", "ends_with"):
-        if isinstance(text := getattr(match, clause, None), str):
-            yield text
-
-
 def models() -> dict[tuple[str, str], tuple[Provider, ModelInfo]]:
     """What the list finds by provider and name, for a name of each of its models."""
     snapshot, found = get_snapshot(), {}
     for provider in snapshot.providers:
         for model in provider.models:
-            for name in (model.id, *names(model.match)):
+            for name in (model.id, *texts(model.match)):
                 if (info := provider.find_model(name)) is model:
                     found[provider.id, name] = provider, info
                     break

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 
 import pytest
-from genai_prices.data_snapshot import get_snapshot
 
+from app.ledger.listed.find import all_models, listed_model
 from app.ledger.output_sizes import max_output_tokens
 from app.ledger.price_list import MOST_TOKENS_OF_AN_IMAGE, price_for
 from app.ledger.pricing import Price, Rates, cost
@@ -71,13 +71,10 @@ def test_a_price_that_changes_by_the_hour_changes_at_that_hour() -> None:
 
 def test_hours_of_the_list_begin_at_full_quarters() -> None:
     """Prices are looked up again every quarter of an hour."""
-    for provider in get_snapshot().providers:
-        for model in provider.models:
-            for conditional in model.prices if isinstance(model.prices, list) else []:
-                start = getattr(conditional.constraint, "start_time", None)
-                end = getattr(conditional.constraint, "end_time", None)
-                for moment in (start, end):
-                    assert moment is None or (moment.minute % 15, moment.second) == (0, 0)
+    hours = [when for model in all_models() for when, _ in model.written if isinstance(when, list)]
+    moments = [time.fromisoformat(moment) for when in hours for moment in when]
+    assert moments
+    assert [moment for moment in moments if (moment.minute % 15, moment.second, moment.microsecond) != (0, 0, 0)] == []
 
 
 def test_speech_is_paid_by_its_characters() -> None:
@@ -333,5 +330,6 @@ def test_an_answers_largest_size_is_known_by_family(model: str, tokens: int) -> 
 
 
 def test_a_family_that_is_not_known_can_fill_its_context_window() -> None:
-    _, info = get_snapshot().find_provider_model("deepseek-chat", None, None, None)
-    assert max_output_tokens("deepseek-chat") == info.context_window
+    found = listed_model(None, "deepseek-chat")
+    assert found is not None
+    assert max_output_tokens("deepseek-chat") == found.context_window

@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 
-from app.ledger.price_list import LISTED_AS, listed_model, price_for
+from app.ledger.listed.find import listed_model
+from app.ledger.listed.model import LISTED_AS
+from app.ledger.price_list import price_for
 from tests.services.stack import REPOSITORY
 
 # Of hours of the day with prices of their own LiteLLM has the dear ones.
 NOW = datetime(2026, 11, 20, 2, tzinfo=UTC)
 TABLE = "litellm/model_prices_and_context_window_backup.json"
-# By LiteLLM's name of a provider that of genai-prices. Bedrock is left out: LiteLLM has other prices for each region.
+# By LiteLLM's name of a provider that of our list. Bedrock is left out: LiteLLM has other prices for each region.
 PROVIDERS = {
     "openai": "openai",
     "azure": "azure",
@@ -97,11 +99,11 @@ def differences(name: str, one: dict[str, Any]) -> dict[str, tuple[int, int]] | 
     price, found = price_for(provider, model, at=NOW), listed_model(provider, model)
     if price is None or found is None or one.get("mode") not in MODES:
         return None
-    listed = found[1].get_prices(NOW)
+    listed = found.prices(NOW)
     pairs = {
         kind: (getattr(price.base, kind), round(Decimal(str(one[theirs])) * 10**15))
         for kind, theirs in KINDS.items()
-        if theirs in one and any(getattr(listed, price_name) is not None for price_name in LISTED_AS[kind][0])
+        if theirs in one and any(price_name in listed for price_name in LISTED_AS[kind][0])
     }
     # Floating point numbers are exact to less than a femto-dollar.
     return {kind: pair for kind, pair in pairs.items() if abs(pair[0] - pair[1]) > 1}

@@ -1,0 +1,1 @@
+"""What writes files of this repository; nothing here runs in a process of Tollgate."""
