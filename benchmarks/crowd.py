@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from app.ledger.post import COLUMNS
+from app.ledger.writing import AMOUNTS
 
 SECRET = "sk-bench-{}"  # noqa: S105 - of nobody
 BUDGET = 10**16
@@ -84,7 +84,7 @@ def people(url: str, users: int) -> None:
 def years(url: str, users: int, rows: int) -> None:
     """Ledger rows of these users with all sums, on PostgreSQL; indexes are made afterwards, which is faster."""
     engine = sa.create_engine(url)
-    kinds = dict.fromkeys(COLUMNS, "0") | {"input_tokens": "50", "output_tokens": "20"}
+    kinds = dict.fromkeys(AMOUNTS, "0") | {"input_tokens": "50", "output_tokens": "20"}
     statement = LEDGER.replace("<kinds>", ", ".join(kinds)).replace("<amounts>", ", ".join(kinds.values()))
     with engine.begin() as connection, _without_indexes(connection, "ledger"):
         for first in range(0, rows, ROWS_AT_ONCE):

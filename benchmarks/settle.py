@@ -34,9 +34,7 @@ from tests.services.stack import Stack, migrate
 from tests.services.valkey import Valkey
 
 PRICES = {
-    model: Price(
-        Rates.from_wire([fresh, output, read, 0, 0, output, 0, 0]), f"genai-prices 0.0.1 openai/{model}"
-    ).to_wire()
+    model: Price(Rates.from_wire([fresh, output, read, 0, 0, output, 0, 0]), f"genai-prices 0.0.1 openai/{model}")
     for model, fresh, read, output in (
         ("gpt-4o", 2_500_000_000, 1_250_000_000, 10_000_000_000),
         ("gpt-4o-mini", 150_000_000, 75_000_000, 600_000_000),
@@ -145,9 +143,12 @@ def event(number: int) -> tuple[CallEvent, int]:
     """A finished call of user `number`, and what it costs."""
     model, price = random.choice(list(PRICES.items()))  # noqa: S311 - no secret
     usage = Usage(random.randrange(20, 4000), random.randrange(1, 800))  # noqa: S311 - no secret
+    costs = cost(price, usage)
     now = int(time.time() * 1000)
     meters: list[list[Any]] = [[f"key:k{number}", 0, 0], [f"user:u{number}", 0, 1], ["gateway", 0, 0]]
-    attempt = Attempt("dep_0123456789ab", "openai", model, "success", 200, "provider", usage.to_wire(), price)
+    attempt = Attempt(
+        "dep_0123456789ab", "openai", model, "success", 200, "provider", usage.to_wire(), costs, price.source
+    )
     call = CallEvent(
         request_id="req_" + secrets.token_hex(12),
         key_id=f"k{number}",
@@ -164,7 +165,7 @@ def event(number: int) -> tuple[CallEvent, int]:
         first_byte_ms=now - 600,
         ended_ms=now,
     )
-    return call, cost(Price.from_wire(price), usage)
+    return call, costs
 
 
 def say(text: str) -> None:

@@ -40,7 +40,7 @@ LOCK_SECONDS = 5
 LONGEST_SECONDS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """An event as it stands in the stream; `abandoned` is what a dead process's call is booked for, nano-dollars."""
 

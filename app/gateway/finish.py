@@ -11,7 +11,7 @@ from app.gateway.attempts import Attempts, Failed
 from app.gateway.inflight import InFlight
 from app.gateway.offers import Offer
 from app.gateway.running import Running
-from app.ledger.event import Attempt
+from app.ledger.event import UNPRICED, Attempt
 from app.ledger.pricing import cost as cost_of
 from app.ledger.usage import Usage
 from app.providers.base import Counted, Told
@@ -79,9 +79,9 @@ class Finish:
         if offer is not None:
             tier = None if told is None else told.tier
             usage, source = self._usage(status, told)
-            attempts.append(_attempt(offer, outcome, status, usage, source, tier))
-            tokens = usage.input + usage.output
-            self.cost = 0 if offer.price is None else cost_of(offer.price.in_tier(tier), usage)
+            answered = _attempt(offer, outcome, status, usage, source, tier)
+            attempts.append(answered)
+            tokens, self.cost = usage.input + usage.output, answered.cost
         # The template becomes the event: from here on nobody needs it as one.
         event = self._running.event
         event.attempts, event.first_byte_ms, event.ended_ms = attempts, self._first_byte_ms, int(time.time() * 1000)
@@ -106,6 +106,7 @@ class Finish:
 
 
 def _attempt(offer: Offer, outcome: str, status: int, usage: Usage, source: str, tier: str | None = None) -> Attempt:
+    price = None if offer.price is None else offer.price.in_tier(tier)
     return Attempt(
         deployment_id=offer.deployment.id,
         provider=offer.deployment.provider,
@@ -114,6 +115,7 @@ def _attempt(offer: Offer, outcome: str, status: int, usage: Usage, source: str,
         http_status=status,
         usage_source=source,
         usage=usage.to_wire(),
-        price=None if offer.price is None else offer.price.in_tier(tier).to_wire(),
+        cost=0 if price is None else cost_of(price, usage),
+        price=UNPRICED if price is None else price.source,
         tier=tier or "",
     )

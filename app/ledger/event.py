@@ -7,14 +7,20 @@ from typing import Any
 
 import orjson
 
+from app.ledger.pricing import Price, cost
+from app.ledger.usage import Usage
+
+UNPRICED = "unpriced"
+
 
 # Not frozen, as nothing that is made for every call: a frozen one takes Python twice as long to make (2.6 µs, not 1.6).
 @dataclass(slots=True)
 class Attempt:
-    """One try at one deployment. `usage` and `price` are in their wire form; `price` None: no price was known.
+    """One try at one deployment. `usage` is in its wire form.
 
-    `outcome` and `usage_source` are the ledger's words (see models/ledger.py). `tier` is the provider's word for how
-    the call was served; "": as usual.
+    `cost` is nano-dollars, and `price` says where the price is from; UNPRICED: none was known. `outcome` and
+    `usage_source` are the ledger's words (see models/ledger.py). `tier` is the provider's word for how the call was
+    served; "": as usual.
     """
 
     deployment_id: str
@@ -24,7 +30,8 @@ class Attempt:
     http_status: int
     usage_source: str
     usage: list[int]
-    price: list[Any] | None
+    cost: int
+    price: str
     tier: str = ""
 
 
@@ -64,5 +71,15 @@ class CallEvent:
     def from_bytes(cls, data: bytes) -> CallEvent:
         """Raises ValueError, KeyError or TypeError where the bytes are no event."""
         fields = orjson.loads(data)
-        fields["attempts"] = [Attempt(**attempt) for attempt in fields["attempts"]]
+        fields["attempts"] = [
+            Attempt(**(attempt if "cost" in attempt else _priced(attempt))) for attempt in fields["attempts"]
+        ]
         return cls(**fields)
+
+
+def _priced(attempt: dict[str, Any]) -> dict[str, Any]:
+    """An attempt as earlier versions wrote it: with its whole price, or None, and without its cost."""
+    if attempt["price"] is None:
+        return attempt | {"cost": 0, "price": UNPRICED}
+    price = Price.from_wire(attempt["price"])
+    return attempt | {"cost": cost(price, Usage.from_wire(attempt["usage"])), "price": price.source}

@@ -11,22 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from itertools import compress
 from operator import add
 from typing import Any
 
-import orjson
 from sqlalchemy.orm import Session
 
 from app.ledger import writing
 from app.ledger.balances import Settled, Window
 from app.ledger.event import Attempt, CallEvent
-from app.ledger.pricing import Price, cost
-from app.ledger.usage import KINDS, Usage
+from app.ledger.writing import AMOUNTS
 from app.models import DailySpend, DailyTag
 
-UNPRICED = "unpriced"
-NO_USAGE = [0] * len(KINDS)
 CALL = "call"
 LONGEST_TIER = 32
 # The outcomes of rows that count as failed requests in the daily totals.
@@ -34,14 +30,6 @@ FAILED = ("failure", "abandoned")
 TAG_GROUP, TAG_SUMS = ("day", "tag"), ("requests", "failed_requests", "input_tokens", "output_tokens", "cost")
 DAY_GROUP = ("day", "user_id", "key_id", "team_id", "customer_id", "model_name", "provider")
 DAY_SUMS = (*TAG_SUMS, "cache_read_tokens", "cache_write_tokens")
-
-# The columns of a row that hold the kinds of a usage, in its order.
-COLUMNS = (
-    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
-    *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cache_read_audio_tokens"),
-    *("cache_read_image_tokens", "image_input_tokens", "image_output_tokens"),
-    *("web_searches", "images", "audio_ms", "characters", "requests", "pages"),
-)
 
 
 def windows(event: CallEvent) -> list[Window]:
@@ -87,7 +75,10 @@ def add_up(session: Session, new: Sequence[dict[str, Any]]) -> dict[Window, Sett
 
 
 def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
-    """The ledger rows of one event, as columns, in the order of their attempts."""
+    """The ledger rows of one event, as columns, in the order of their attempts.
+
+    Amounts of a usage (writing.AMOUNTS) that are 0 are left out: most are, and each would be written and read.
+    """
     common = {
         "request_id": event.request_id,
         "key_id": event.key_id,
@@ -112,10 +103,8 @@ def rows_of(event: CallEvent, abandoned: int | None) -> list[dict[str, Any]]:
 
 
 def _attempted(number: int, attempt: Attempt) -> dict[str, Any]:
-    price = None if attempt.price is None else _price(orjson.dumps(attempt.price))
-    usage = Usage.from_wire(attempt.usage)
     return {
-        **amounts(usage),
+        **_amounts(attempt.usage),
         "attempt": number,
         "deployment_id": attempt.deployment_id,
         "provider": attempt.provider,
@@ -124,19 +113,13 @@ def _attempted(number: int, attempt: Attempt) -> dict[str, Any]:
         "http_status": attempt.http_status,
         "usage_source": attempt.usage_source,
         "tier": attempt.tier.replace("\0", "")[:LONGEST_TIER],
-        "cost": 0 if price is None else cost(price, usage),
-        "price": UNPRICED if price is None else price.source,
+        "cost": attempt.cost,
+        "price": attempt.price,
     }
 
 
-@lru_cache(maxsize=4096)
-def _price(wire: bytes) -> Price:
-    """A price of an event. There are many more events than prices."""
-    return Price.from_wire(orjson.loads(wire))
-
-
 def _abandoned(held: int) -> dict[str, Any]:
-    return amounts(Usage.from_wire(NO_USAGE)) | {
+    return {
         "attempt": 0,
         "deployment_id": "",
         "provider": "",
@@ -150,9 +133,11 @@ def _abandoned(held: int) -> dict[str, Any]:
     }
 
 
-def amounts(usage: Usage) -> dict[str, int]:
-    """A usage as columns of a row."""
-    return dict(zip(COLUMNS, usage.to_wire(), strict=True))
+def _amounts(usage: Sequence[int]) -> dict[str, int]:
+    """A usage in its wire form as columns of a row. Raises ValueError where it is none that this version knows."""
+    if min(usage) < 0 or len(usage) > len(AMOUNTS):
+        raise ValueError("a usage has a negative amount, or one too many")
+    return dict(compress(zip(AMOUNTS, usage, strict=False), usage))
 
 
 def _moment(milliseconds: int) -> datetime:
@@ -190,6 +175,7 @@ def _counted(row: dict[str, Any]) -> tuple[int, ...]:
     """What one row adds to each of DAY_SUMS. A reversal or a correction is money alone."""
     if row["entry"] != CALL:
         return (0, 0, 0, 0, row["cost"], 0, 0)
-    written = row["cache_write_5m_tokens"] + row["cache_write_1h_tokens"]
-    failed = int(row["outcome"] in FAILED)
-    return (1, failed, row["input_tokens"], row["output_tokens"], row["cost"], row["cache_read_tokens"], written)
+    of = row.get
+    written = of("cache_write_5m_tokens", 0) + of("cache_write_1h_tokens", 0)
+    failed, cached = int(row["outcome"] in FAILED), of("cache_read_tokens", 0)
+    return (1, failed, of("input_tokens", 0), of("output_tokens", 0), row["cost"], cached, written)

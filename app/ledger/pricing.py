@@ -60,7 +60,7 @@ class Rates(NamedTuple):
 
     @classmethod
     def from_wire(cls, wire: Sequence[int]) -> Rates:
-        """The inverse of `list`. Of earlier versions the wire is shorter: what has no rate there was not counted."""
+        """The inverse of `list`. The first versions' is shorter: what has no rate there was not counted."""
         if len(wire) > FIRST_RATES:
             return cls(*wire)
         fresh, output, read, write_5m, write_1h, reasoning, audio_input, audio_output = wire
@@ -105,14 +105,9 @@ class Price:
             return self
         return self.served.get(tier) or self.served[UNKNOWN_TIER]
 
-    def to_wire(self) -> list[Any]:
-        """A list that JSON can carry. Prices in service tiers are left out: a call is charged in one of them."""
-        tiers = [[start, list(rates)] for start, rates in self.tiers]
-        return [self.source, list(self.base), tiers, list(self.by_tokens)]
-
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> Price:
-        """The inverse of `to_wire`. Wires of earlier versions have no `by_tokens`."""
+        """A price as events of earlier versions have it: [source, rates, tiers], in later ones also `by_tokens`."""
         source, base, tiers, *rest = wire
         rising = tuple((start, Rates.from_wire(rates)) for start, rates in tiers)
         return cls(Rates.from_wire(base), source, rising, tuple(rest[0]) if rest else ())

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from app import meter_names
 from app.extensions import database_errors, db, write_transaction
-from app.ledger import balances, post
+from app.ledger import balances, post, writing
 from app.ledger.balances import Settled, Window
 from app.ledger.pricing import Price, cost
 from app.ledger.usage import Usage
@@ -125,7 +125,7 @@ def _page(session: Session, rows: Sequence[Row], price_of: Callable[[Row], Price
             continue
         charged = corrections.get((row["request_id"], row["attempt"]), row)
         served = price.in_tier(row["tier"])
-        now = cost(served, Usage(*(row[name] for name in post.COLUMNS)))
+        now = cost(served, Usage(*(row[name] for name in writing.AMOUNTS)))
         if now != charged["cost"]:
             nth = charged["attempt"] // ROUND + 1 if charged is not row else 1
             changes.append(Change(row, charged, nth, now, served.source))
@@ -150,7 +150,8 @@ def _write(session: Session, changes: Sequence[Change]) -> None:
     pairs = {}
     for change in changes:
         row, attempt = change.row, change.round * ROUND + 2 * change.row["attempt"]
-        common = {**row, **post.amounts(Usage(0, 0)), "meters": meters[row["request_id"], row["attempt"]]}
+        common = {name: value for name, value in row.items() if name not in writing.AMOUNTS}
+        common["meters"] = meters[row["request_id"], row["attempt"]]
         taken_back = {"cost": -change.charged["cost"], "price": change.charged["price"], "entry": REVERSAL}
         charged = {"cost": change.cost, "price": change.price, "entry": CORRECTION}
         pairs[row["request_id"], attempt] = (

@@ -22,11 +22,18 @@ from app.models import Balance, LedgerRow
 Row = Mapping[str, Any]
 Key = tuple[str, int]
 KEY = {"request_id": sa.Text(), "attempt": sa.Integer()}
+# The columns of a ledger row that hold the kinds of a usage, in its order.
+AMOUNTS = (
+    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+    *("reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "cache_read_audio_tokens"),
+    *("cache_read_image_tokens", "image_input_tokens", "image_output_tokens"),
+    *("web_searches", "images", "audio_ms", "characters", "requests", "pages"),
+)
 BALANCE = ("meter", "window_start", "spend", "version")
 
 
 def insert_new(session: Session, rows: Sequence[Row]) -> set[Key]:
-    """Inserts those of the ledger's rows that are not there yet, and gives their keys."""
+    """Inserts the ledger rows that are not there yet, and gives their keys. What a row lacks of AMOUNTS is 0."""
     if not rows:
         return set()
     if _dialect(session) == "postgresql":
@@ -34,7 +41,7 @@ def insert_new(session: Session, rows: Sequence[Row]) -> set[Key]:
     # Whoever writes to SQLite has it alone, so what is found now is still so when the rows are written.
     known = {(request_id, attempt) for request_id, attempt in _execute(session, _knowing(), map(_key_of, rows)).all()}
     new = [row for row in rows if (row["request_id"], row["attempt"]) not in known]
-    _execute_many(session, insert_into("sqlite", LedgerRow), LedgerRow, LedgerRow.__table__.c.keys(), new)
+    _execute_many(session, insert_into("sqlite", LedgerRow), LedgerRow, LedgerRow.__table__.c.keys(), new, AMOUNTS)
     return {(row["request_id"], row["attempt"]) for row in new}
 
 
@@ -80,9 +87,17 @@ def _execute(session: Session, statement: Any, rows: Any) -> Any:
 
 
 def _execute_many(
-    session: Session, statement: Any, table: type[Any], names: Sequence[str], rows: Sequence[Row]
+    session: Session,
+    statement: Any,
+    table: type[Any],
+    names: Sequence[str],
+    rows: Sequence[Row],
+    zeros: Sequence[str] = (),
 ) -> None:
-    """An INSERT of these columns, made for SQLite; SQLAlchemy's own way takes 23 µs for each row, this one 16."""
+    """An INSERT of these columns, made for SQLite; SQLAlchemy's own way takes 23 µs for each row, this one 16.
+
+    `zeros` are columns that are 0 where a row has them not.
+    """
     if not rows:
         return
     dialect = session.get_bind().dialect
@@ -90,7 +105,7 @@ def _execute_many(
     columns = []
     for name in compiled.positiontup:
         written = table.__table__.c[name].type.dialect_impl(dialect).bind_processor(dialect)
-        values = [row[name] for row in rows]
+        values = [row.get(name, 0) for row in rows] if name in zeros else [row[name] for row in rows]
         columns.append(values if written is None else list(map(written, values)))
     session.connection().exec_driver_sql(compiled.string, list(zip(*columns, strict=True)))
 
@@ -99,17 +114,21 @@ def _key_of(row: Row) -> Row:
     return {"request_id": row["request_id"], "attempt": row["attempt"]}
 
 
-def _insert(dialect: str, table: type[Any], names: Sequence[str]) -> Any:
-    """An INSERT of these columns of the given rows; both databases speak ON CONFLICT in the same words."""
+def _insert(dialect: str, table: type[Any], names: Sequence[str], zeros: Sequence[str] = ()) -> Any:
+    """An INSERT of these columns of the given rows; both databases speak ON CONFLICT in the same words.
+
+    `zeros` as for `_execute_many`.
+    """
     if dialect != "postgresql":
         return insert_into(dialect, table)
     given = given_rows.table(dialect, {name: table.__table__.c[name].type for name in names})
-    return insert_into(dialect, table).from_select(list(names), sa.select(*given.c))
+    read = [sa.func.coalesce(given.c[name], 0) if name in zeros else given.c[name] for name in names]
+    return insert_into(dialect, table).from_select(list(names), sa.select(*read))
 
 
 @cache
 def _inserting() -> Any:
-    statement = _insert("postgresql", LedgerRow, LedgerRow.__table__.c.keys())
+    statement = _insert("postgresql", LedgerRow, LedgerRow.__table__.c.keys(), AMOUNTS)
     return statement.on_conflict_do_nothing().returning(LedgerRow.request_id, LedgerRow.attempt)
 
 

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from redis.exceptions import RedisError
 
@@ -126,8 +126,7 @@ class Verdict:
     cooling: Mapping[str, Cooling] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(NamedTuple):
     """A settled balance: nano-dollars, and the version that grows with every posting."""
 
     meter: str

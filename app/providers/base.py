@@ -40,8 +40,8 @@ class Sent:
 
     `route` is like "chat/completions" or "messages". `raw` is the body byte for byte, `body` the same parsed: it is
     read and never written to; of a form it has the text fields. `changes` are members of the body's top level that the
-    gateway sets, or takes out where the value is None; the model is not among them. `headers` are the client's, found by name in any case.
-    `content_type` is that of `raw`. `usage_asked`: the client wants usage in its stream.
+    gateway sets, or takes out where the value is None; the model is not among them. `headers` are the client's, found
+    by name in any case. `content_type` is that of `raw`. `usage_asked`: the client wants usage in its stream.
     """
 
     route: str

@@ -9,7 +9,7 @@ from flask import Flask
 
 from app.extensions import write_transaction
 from app.ledger import rows
-from app.ledger.post import COLUMNS
+from app.ledger.writing import AMOUNTS
 from app.models import LedgerRow
 from tests.api.conftest import Ask
 from tests.ledger.test_post import book, event
@@ -18,7 +18,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def row(request_id: str, **columns: Any) -> LedgerRow:
-    nothing: dict[str, Any] = dict.fromkeys(COLUMNS, 0) | {"tier": "", "entry": "call"}
+    nothing: dict[str, Any] = dict.fromkeys(AMOUNTS, 0) | {"tier": "", "entry": "call"}
     base = {
         "request_id": request_id,
         "attempt": 0,
@@ -240,7 +240,7 @@ def test_a_virtual_key_summarizes_its_own_calls(admin: Ask, ask: Ask, gateway_ap
 
 
 def test_what_a_call_was_corrected_by_stands_beside_it(admin: Ask, gateway_app: Flask) -> None:
-    nothing = dict.fromkeys(COLUMNS, 0)
+    nothing = dict.fromkeys(AMOUNTS, 0)
     booked(
         gateway_app,
         row("req_1", tier="flex", web_searches=2),

@@ -20,7 +20,6 @@ from app.ledger import post
 from app.ledger.event import Attempt, CallEvent
 from app.models import Balance, DailySpend, DailyTag, LedgerRow
 from tests.api.conftest import Ask
-from tests.ledger.test_post import PRICE
 
 FIRST_DAY = datetime(2026, 11, 1, tzinfo=UTC)
 DAYS = 5
@@ -28,12 +27,13 @@ PERIOD = {"start_date": "2026-11-01", "end_date": "2026-11-05"}
 KEYS = ["key_" + letter * 24 for letter in "ab"]
 
 attempts = st.builds(
-    lambda provider, outcome, tokens: Attempt("d", provider, "m", outcome, 200, "provider", tokens, PRICE),
+    lambda provider, outcome, tokens, cost: Attempt("d", provider, "m", outcome, 200, "provider", tokens, cost, "test"),
     st.sampled_from(["openai", "azure"]),
     st.sampled_from(["success", "failure", "cancelled"]),
     st.tuples(st.integers(20, 10**7), st.integers(0, 10**7), st.integers(0, 10), st.integers(0, 10)).map(
         lambda some: [*some, 0, 0, 0, 0]
     ),
+    st.integers(0, 10**8),
 )
 # The last and the first milliseconds of days are where a day can go wrong.
 moments = st.builds(

@@ -16,7 +16,7 @@ from app.ledger import rows
 from app.ledger.event import Attempt
 from app.ledger.post import TAG_SUMS
 from app.models import DailySpend, DailyTag, LedgerRow
-from tests.ledger.test_post import PRICE, book, event, spent
+from tests.ledger.test_post import NO_USAGE, book, event, spent
 from tests.services.stack import alembic, migrate
 
 DAY_ONE = date(1970, 1, 1)
@@ -79,7 +79,7 @@ def test_a_key_that_is_nobodys_has_totals_too() -> None:
 
 def test_failed_and_abandoned_rows_are_counted_as_failed() -> None:
     one = event("r1")
-    one.attempts.insert(0, Attempt("d2", "openai", "gpt", "failure", 500, "none", [0] * 8, PRICE))
+    one.attempts.insert(0, Attempt("d2", "openai", "gpt", "failure", 500, "none", NO_USAGE, 0, "test"))
     book(one)
     book(event("r2"), abandoned=5)
     assert [(total[4], *total[5:7]) for total in totals()] == [("", 1, 1), ("openai", 2, 1)]
@@ -94,7 +94,7 @@ def test_of_two_endings_of_one_call_in_one_batch_only_the_written_one_is_added()
 def test_totals_are_filled_from_rows_that_are_older_than_they(database_url: str) -> None:
     midnight = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1000)
     failed = event("r3", user="bob")
-    failed.attempts[0] = Attempt("d2", "openai", "gpt", "failure", 500, "none", [0] * 8, PRICE)
+    failed.attempts[0] = Attempt("d2", "openai", "gpt", "failure", 500, "none", NO_USAGE, 0, "test")
     book(event("r1"), replace(event("r2"), user_id=None, started_ms=midnight - 1), failed)
     written = totals()
     assert db.session.scalar(sa.select(sa.func.count()).select_from(LedgerRow)) == 3

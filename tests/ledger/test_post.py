@@ -12,13 +12,12 @@ from flask import Flask
 
 from app.extensions import db, write_transaction
 from app.ledger import balances, post, rows
-from app.ledger.event import Attempt, CallEvent
-from app.ledger.pricing import Price, Rates
+from app.ledger.event import UNPRICED, Attempt, CallEvent
 from app.ledger.usage import Usage
+from app.ledger.writing import AMOUNTS
 from app.models import Balance, LedgerRow
 
-# One dollar-nano for an input token, two for an output token.
-PRICE = Price(Rates.from_wire([10**6, 2 * 10**6, 10**6, 10**6, 10**6, 2 * 10**6, 10**6, 2 * 10**6]), "test").to_wire()
+NO_USAGE = [0] * 8
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +27,7 @@ def database(gateway_app: Flask) -> Iterator[None]:
 
 
 def event(request_id: str, user: str = "ada", tokens: int = 10, window: int = 0) -> CallEvent:
-    attempt = Attempt("d1", "openai", "gpt", "success", 200, "provider", [tokens, 0, 0, 0, 0, 0, 0, 0], PRICE)
+    attempt = Attempt("d1", "openai", "gpt", "success", 200, "provider", [tokens, 0, 0, 0, 0, 0, 0, 0], tokens, "test")
     meters: list[list[object]] = [["key:k1", 0, 0], [f"user:{user}", 0, 1]]
     if window:
         meters.append([f"user:{user}", window, 1])
@@ -99,7 +98,7 @@ def test_every_posting_gives_the_balance_a_new_version() -> None:
 
 
 def test_an_attempt_that_failed_has_a_row_and_costs_nothing() -> None:
-    failed = Attempt("d0", "openai", "gpt", "failure", 500, "none", post.NO_USAGE, PRICE)
+    failed = Attempt("d0", "openai", "gpt", "failure", 500, "none", NO_USAGE, 0, "test")
     one = event("r1", tokens=7)
     one.attempts.insert(0, failed)
     book(one)
@@ -113,7 +112,7 @@ def test_a_row_has_what_was_no_token_and_its_service_tier() -> None:
     one.attempts[0] = replace(one.attempts[0], usage=usage.to_wire(), tier="fl\0ex" + "x" * 40)
     book(one)
     (row,), _ = rows.find(request_id="r1")
-    assert [getattr(row, name) for name in post.COLUMNS] == usage.to_wire()
+    assert [getattr(row, name) for name in AMOUNTS] == usage.to_wire()
     assert (row.tier, row.entry) == ("flex" + "x" * 28, "call")
 
 
@@ -125,7 +124,7 @@ def test_a_row_knows_the_balances_that_its_cost_is_part_of() -> None:
 
 def test_a_call_without_a_price_is_booked_and_says_so() -> None:
     one = event("r1")
-    one.attempts[0] = Attempt("d1", "openai", "gpt", "success", 200, "provider", [9, 9, 0, 0, 0, 0, 0, 0], None)
+    one.attempts[0] = Attempt("d1", "openai", "gpt", "success", 200, "provider", [9, 9, 0, 0, 0, 0, 0, 0], 0, UNPRICED)
     book(one)
     (row,), _ = rows.find(request_id="r1")
     assert (row.cost, row.price, row.input_tokens) == (0, "unpriced", 9)
@@ -160,7 +159,7 @@ def test_four_writers_posting_the_same_events_in_any_order_neither_deadlock_nor_
 
 def test_a_call_that_was_given_up_for_dead_is_not_booked_again_when_it_ends_after_all() -> None:
     one = event("r1", tokens=7)
-    one.attempts.insert(0, Attempt("d2", "openai", "gpt", "failure", 500, "none", [0] * 8, PRICE))
+    one.attempts.insert(0, Attempt("d2", "openai", "gpt", "failure", 500, "none", NO_USAGE, 0, "test"))
     book(event("r1"), abandoned=123)
     book(one)
     assert ([row.outcome for row in rows.find()[0]], spent("user:ada")) == (["abandoned"], 123)

@@ -114,7 +114,7 @@ def test_the_old_price_can_come_back() -> None:
 
 def test_every_attempt_of_a_call_is_corrected_by_itself() -> None:
     one = event("r1")
-    one.attempts.append(replace(one.attempts[0], usage=[4] + [0] * 7))
+    one.attempts.append(replace(one.attempts[0], usage=[4] + [0] * 7, cost=4))
     book(one)
     repriced(3)
     assert [row[:3] for row in booked()][2:] == [

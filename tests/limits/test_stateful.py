@@ -28,10 +28,9 @@ from app import books
 from app.extensions import Redis, db, redis, write_transaction
 from app.gateway.admit import counted_in
 from app.gateway.inflight import SQL_AFTER_SECONDS, Ending, InFlight
-from app.ledger import balances, post
+from app.ledger import balances
 from app.ledger.balances import Window
 from app.ledger.event import Attempt, CallEvent
-from app.ledger.pricing import Price, Rates
 from app.limits import admission, holds
 from app.limits.admission import NO_TOKENS, Balance, Verdict
 from app.limits.meters import (
@@ -63,7 +62,6 @@ PAST = 1
 KEYS = {"a1": "ada", "a2": "ada", "b1": "bob", "b2": "bob"}
 METERS = [f"key:{key}" for key in KEYS] + ["user:ada", "user:bob"]
 # One nano-dollar for a token, so that tokens are money.
-PRICE = Price(Rates(*[10**6] * 12), "test").to_wire()
 
 QUEUES = (queue_key("").encode(), asked_key("").encode(), ARRIVALS.encode())
 
@@ -425,8 +423,8 @@ class Traffic(RuleBasedStateMachine):
             call.cost = {"none": 0, "half": hold // 2, "all": hold, "more": hold + 7}[size] if hold else 0
             call.attempts = 1 + retried
         usage = [call.cost, 0, 0, 0, 0, 0, 0, 0]
-        failed = Attempt("d0", "openai", "gpt", "failure", 500, "none", post.NO_USAGE, PRICE)
-        answered = Attempt("d1", "openai", "gpt", "success", 200, "provider", usage, PRICE)
+        failed = Attempt("d0", "openai", "gpt", "failure", 500, "none", [0] * 8, 0, "test")
+        answered = Attempt("d1", "openai", "gpt", "success", 200, "provider", usage, call.cost, "test")
         return replace(call.event, attempts=[*[failed] * (call.attempts - 1), answered], ended_ms=2_000)
 
     # Web processes
