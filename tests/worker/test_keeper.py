@@ -56,8 +56,14 @@ class Kept:
 
     def child(self) -> int:
         """The process that runs the tasks, which is waited for."""
-        until(lambda: psutil.Process(self.process.pid).children(), SECONDS)
-        return int(psutil.Process(self.process.pid).children()[0].pid)
+        found: list[int] = []
+
+        def there() -> bool:
+            found[:] = [child.pid for child in psutil.Process(self.process.pid).children()]
+            return bool(found)
+
+        until(there, SECONDS)
+        return found[0]
 
     def ended(self) -> int:
         """Its exit code, which is waited for."""
@@ -84,6 +90,8 @@ def stand_in(tmp_path: Path) -> Iterator[Kept]:
     log = tmp_path / "log"
     with kept(log, ["-c", STAND_IN], dict(os.environ), ready=lambda _: "started" in log.read_text()) as one:
         yield one
+        # It takes no notice of who asks it to end.
+        one.process.kill()
 
 
 def is_running(pid: int) -> bool:
