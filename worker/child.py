@@ -1,6 +1,7 @@
 """What `python -m worker` starts and watches over (see keeper.py): the process that runs the tasks and the schedule.
 
 It does what `celery -A worker worker` does, without its other commands and their prompts, which would stay in memory.
+Over that one nobody watches, so it ends no task that hangs.
 """
 
 from __future__ import annotations

@@ -174,6 +174,15 @@ def send(redis_url: str) -> Iterator[Callable[..., object]]:
         yield lambda task, *arguments: app.send_task(task, arguments)
 
 
+def test_one_that_dies_while_config_yaml_is_wrong_is_replaced_under_the_last_good_one(
+    worker: Kept, tmp_path: Path, redis_url: str
+) -> None:
+    first = worker.child()
+    (tmp_path / "config.yaml").write_text("model_list: 5\n")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: worker.child() != first and runs_tasks(redis_url, worker.process.pid), SECONDS)
+
+
 def test_none_is_left_behind_by_a_keeper_that_is_killed(worker: Kept) -> None:
     os.kill(child := worker.child(), signal.SIGSTOP)
     worker.send(signal.SIGKILL)
