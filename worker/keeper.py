@@ -62,6 +62,9 @@ class Keeper:
                 say(f"its process {how_it_ended(code)}; starting it again in {delay:g} s")
                 self._pause(delay)
             if self._asked or code == CANNOT_START:
+                # Python puts its handlers away before it ends: one signal more would then be our exit code.
+                for number in HEARD:
+                    signal.signal(number, signal.SIG_IGN)
                 return code if code >= 0 else 128 - code
 
     def _one_child(self) -> int:

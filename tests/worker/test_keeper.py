@@ -95,7 +95,10 @@ def stand_in(tmp_path: Path) -> Iterator[Kept]:
 
 
 def is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_one_that_is_killed_is_replaced(stand_in: Kept) -> None:
