@@ -39,12 +39,9 @@ class Redis:
     """The one Redis connection pool of the process, bound in create_app()."""
 
     client: redis_py.Redis
-    _address: tuple[str, float]
-    _parents: redis_py.Redis
 
     def init_app(self, url: str, patience: float = 0.25) -> None:
         """Makes the pool, without connecting: a Redis that is down does not stop the start. `patience` is seconds."""
-        self._address = url, patience
         self.client = redis_py.Redis.from_url(
             url,
             socket_timeout=patience,
@@ -52,12 +49,6 @@ class Redis:
             retry=None,
             max_connections=10_000,
         )
-
-    def begin_child(self) -> None:
-        """A new pool for a forked child: the parent's may have been locked by a thread that is not in the child."""
-        # It is kept, because its end would wait for that lock.
-        self._parents = self.client
-        self.init_app(*self._address)
 
 
 db = SQLAlchemy(model_class=Base)
@@ -82,17 +73,22 @@ def celery_init_app(app: Flask, redis_url: str) -> celery.Celery[Any]:
 
 
 def celery_settings(redis_url: str) -> dict[str, Any]:
-    """Settings under which a task survives a killed child and a sender never hangs on a frozen broker."""
+    """Settings under which a task survives a killed worker and a sender never hangs on a frozen broker.
+
+    A task whose process was killed comes back after `visibility_timeout`, unless it has expired; whatever it was to do,
+    the schedule has had done long before.
+    """
     return {
         "broker_url": redis_url,
         "task_ignore_result": True,
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        "task_time_limit": 120,
+        # In the process that consumes: a second one would be the whole application once more.
+        "worker_pool": "solo",
+        # What that pool does not look at: worker/application.py does, and worker/keeper.py ends what goes on after it.
         "task_soft_time_limit": 100,
         "task_default_queue": "tollgate",
         "worker_prefetch_multiplier": 1,
-        "worker_soft_shutdown_timeout": 20,
         "worker_cancel_long_running_tasks_on_connection_loss": True,
         "worker_hijack_root_logger": False,
         "broker_connection_retry_on_startup": True,

@@ -23,8 +23,7 @@ from tests.services.valkey import Valkey
 
 DATABASE = "gateway"
 
-# `import worker` makes an application, because Celery loads one there. Tests never use it, and no test may reach
-# the Redis or the database that the developer's own environment names.
+# No test may reach the Redis or the database that the developer's own environment names.
 os.environ |= {
     "TOLLGATE_MASTER_KEY": "sk-never-used-in-any-test",
     "REDIS_URL": "redis://127.0.0.1:1/0",

@@ -13,7 +13,8 @@ import pytest
 from tests.services.stack import REPOSITORY
 
 WEB = "import app; app.create_app()"
-WORKER = "import worker.__main__, celery.apps.worker, celery.worker.consumer"
+WORKER = "import worker.child, celery.apps.worker, celery.worker.consumer, celery.concurrency.solo"
+KEEPER = "import worker.__main__"
 SUPERVISOR = "import app.local.__main__"
 
 
@@ -65,6 +66,17 @@ def test_who_has_sqlite_has_not_loaded_what_only_postgresql_needs(program: str) 
 def test_the_worker_has_loaded_nothing_of_celery_s_prompts() -> None:
     assert "celery.worker.consumer" in loaded(WORKER)
     assert "prompt_toolkit" not in loaded(WORKER)
+
+
+def test_who_watches_over_the_worker_has_loaded_next_to_nothing() -> None:
+    ours = {name for name in loaded(KEEPER) if name.partition(".")[0] in {"app", "worker"}}
+    assert ours == {"app", "app.local", "app.local.endings", "worker", "worker.__main__", "worker.keeper"}
+    large = {"celery", "ctypes", "flask", "logging", "pathlib", "redis", "sqlalchemy", "subprocess", "threading"}
+    assert not large & loaded(KEEPER)
+
+
+def test_nothing_of_celery_s_pool_of_processes_is_loaded_into_the_worker() -> None:
+    assert not {"celery.concurrency.prefork", "celery.concurrency.asynpool"} & loaded(WORKER)
 
 
 @pytest.mark.parametrize("name", ["sqlalchemy", "psycopg", "redis", "flask", "celery", "gevent", "http.client"])

@@ -1,21 +1,10 @@
-"""What `python -m worker` runs: what `celery -A worker worker` does, without its other commands and their prompts.
-
-Those would stay in memory: 9 MB. Who wants more of Celery's options takes its command.
-"""
+"""What `python -m worker` runs: a small process that starts the worker, and starts it again where it dies or hangs."""
 
 from __future__ import annotations
 
 import sys
 
-from worker import celery
-
-
-def main() -> int:
-    """The exit code."""
-    program = celery.Worker(concurrency=1, loglevel="WARNING", quiet=True, without_mingle=True, without_gossip=True)
-    program.start()
-    return program.exitcode or 0
-
+from worker.keeper import Keeper
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(Keeper().run())

@@ -67,8 +67,8 @@ class InstanceSchema(AnswerSchema):
     host = fields.String(metadata=says("The name of its host or container."))
     pid = fields.Integer(metadata=says("Its process id there."))
     kind = fields.String(
-        validate=validate.OneOf(["web", "worker", "clock"]),
-        metadata=says("`web` answers calls, `worker` runs tasks, `clock` is the worker's main process."),
+        validate=validate.OneOf(["web", "worker"]),
+        metadata=says("`web` answers calls, `worker` runs tasks and the schedule."),
     )
     version = fields.String(metadata=VERSION)
     loaded_at = Moment(metadata=says("When it read config.yaml last and found it right (UTC)."))

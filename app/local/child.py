@@ -25,16 +25,19 @@ def say(name: str, line: str) -> None:
         sys.stdout.flush()
 
 
-def end_with_parent(last_signal: signal.Signals = signal.SIGTERM) -> Callable[[], None] | None:
+def end_with_parent(
+    last_signal: signal.Signals = signal.SIGTERM, parent: int | None = None
+) -> Callable[[], None] | None:
     """To be called in a child before its program starts: the child gets that signal when we end, even by `kill -9`.
 
     This is Linux's PR_SET_PDEATHSIG; elsewhere (None) children outlive a supervisor that was killed. The kernel means
-    the *thread* that started the child, so children are started from the main thread only.
+    the *thread* that started the child, so children are started from the main thread only. A child that calls it for
+    itself says who its `parent` is.
     """
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
+    parent = parent or os.getpid()
 
     def before_exec() -> None:
         prctl(PR_SET_PDEATHSIG, last_signal)
@@ -124,10 +127,3 @@ class Child:
             os.killpg(self._process.pid, signal.SIGKILL)
         if self._reader:
             self._reader.join(timeout=1)
-
-
-def how_it_ended(code: int) -> str:
-    """In words."""
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"

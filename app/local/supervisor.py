@@ -10,11 +10,9 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
-from app.local.child import Child, how_it_ended, say
+from app.local.child import Child, say
+from app.local.endings import HEALTHY_AFTER_SECONDS, how_it_ended, restart_delay
 
-FIRST_DELAY_SECONDS = 0.5
-LONGEST_DELAY_SECONDS = 10.0
-HEALTHY_AFTER_SECONDS = 30.0
 TICK_SECONDS = 0.02
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -57,11 +55,6 @@ class Watched:
         self.deaths += 1
         self._due = now + delay
         say("tollgate", f"{self.child.name} {how_it_ended(code)}; starting it again in {delay:g} s")
-
-
-def restart_delay(deaths: int) -> float:
-    """Seconds to wait after so many earlier deaths in a row."""
-    return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(deaths, 10))
 
 
 def at_terminal() -> bool:

@@ -23,7 +23,7 @@ RECORD_MS = 10_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Instance:
-    """One process. `kind` is "web", "worker" (runs tasks) or "clock" (makes a worker's task processes).
+    """One process. `kind` is "web" (answers calls) or "worker" (runs tasks).
 
     `version` is that of the settings it runs under; at `loaded_at` (epoch seconds) config.yaml was found to say so.
     `problems` are what was wrong with the file when it was read since. `request` is the number of the request that was

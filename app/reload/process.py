@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import mmap
 import os
 import secrets
 import signal
@@ -29,11 +28,6 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 0.5
 # A record lasts for three of these.
 ANNOUNCE_SECONDS = 3.0
-
-# A child that is forked while another thread holds a lock (of a module that it imports, of a pool) has that lock taken
-# for ever. So nothing forks while a look is under way, in the whole process.
-_looking = threading.Lock()
-os.register_at_fork(before=_looking.acquire, after_in_parent=_looking.release, after_in_child=_looking.release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +72,7 @@ class Reloader:
         self._id, self._kind = "", ""
         self._request: int | None = None
         self._announced = 0.0
-        # How many hangups there were, modulo 256: processes that are forked from this one see it as well.
-        self._hangups = mmap.mmap(-1, 1)
-        self._followed_hangups = 0
+        self._hangups, self._followed_hangups = 0, 0
         self._closed = threading.Event()
 
     def reload(self, told: Callable[[Change], None] = nobody) -> Change:
@@ -116,43 +108,36 @@ class Reloader:
     def watch(self, kind: str, aside: Callable[[Callable[[], Loaded]], Loaded] = at_once) -> None:
         """From now on hangups and requests of other processes are followed, and this process is known to them.
 
-        `kind` is as in Instance. A forked child calls it for itself; it hears of its parent's hangups. `aside` does
-        the reading, which takes half a second for a thousand models, where calls do not wait for it.
+        `kind` is as in Instance. `aside` does the reading, which takes half a second for a thousand models, where calls
+        do not wait for it.
         """
         self._aside = aside
-        self._one_at_a_time = threading.Lock()
-        self._closed = threading.Event()
         self._kind = kind
         self._id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
-        self._request, self._announced, self._followed_hangups = None, 0.0, self._hangups[0]
-        threading.Thread(target=self._run, args=(self._closed,), name="config", daemon=True).start()
+        threading.Thread(target=self._run, name="config", daemon=True).start()
         atexit.register(self.close)
 
     def hear_hangups(self) -> None:
-        """SIGHUP at this process means that it and its children read config.yaml again. For the main thread."""
+        """SIGHUP at this process means that it reads config.yaml again. For the main thread."""
         signal.signal(signal.SIGHUP, self._on_hangup)
         signal.siginterrupt(signal.SIGHUP, False)  # noqa: FBT003 - the standard library has it so
 
     def _on_hangup(self, *_: object) -> None:
         """A handler may interrupt anything, so it only leaves word."""
-        self._hangups[0] = (self._hangups[0] + 1) % 256
+        self._hangups += 1
 
-    def _run(self, closed: threading.Event) -> None:
-        while not closed.is_set():
+    def _run(self) -> None:
+        while not self._closed.is_set():
             try:
                 self.look()
             except Exception:
                 # Whatever went wrong, the next look may succeed.
                 log.exception("looking after config.yaml failed")
-            closed.wait(TICK_SECONDS)
+            self._closed.wait(TICK_SECONDS)
 
     def look(self) -> None:
         """One round: hangups first, which need no Redis, then requests of other processes."""
-        with _looking:
-            self._look()
-
-    def _look(self) -> None:
-        if (hangups := self._hangups[0]) != self._followed_hangups:
+        if (hangups := self._hangups) != self._followed_hangups:
             self._followed_hangups = hangups
             self._follow("SIGHUP")
         with suppress(LimitsUnavailable):

@@ -106,8 +106,8 @@ def web_frozen(world: World, _: Load, chance: random.Random) -> None:
 
 
 def worker_child_killed(world: World, _: Load, chance: random.Random) -> None:
-    """Beat or the one that runs the tasks."""
-    send(signal.SIGKILL, [chance.choice(children(chance.choice(world.stack.workers)))])
+    """The one that runs the tasks; who watches over it lives and starts another."""
+    send(signal.SIGKILL, children(chance.choice(world.stack.workers)))
     time.sleep(DOWN_SECONDS)
 
 

@@ -24,8 +24,8 @@ from tests.webhook_receiver import Receiver
 
 SECONDS = 30.0
 ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-# Two web processes, a worker's task process, and the worker's main process.
-EVERYBODY = 4
+# Two web processes and a worker.
+EVERYBODY = 3
 WRONG = {
     "model_list": [{"model_name": "m", "litellm_params": {"model": 5}}],
     "general_settings": {"budget_wait": "soon"},
@@ -92,7 +92,7 @@ def test_a_model_in_the_file_is_called_everywhere_after_one_request(running: Sta
     assert (answer["changed"], answer["instances"], answer["following"]) == (True, EVERYBODY, EVERYBODY)
     assert [caller.chat("added").status_code for caller in callers] == [200, 200]
     assert {one["version"] for one in versions(running)} == {answer["version"]}
-    assert sorted(one["kind"] for one in versions(running)) == ["clock", "web", "web", "worker"]
+    assert sorted(one["kind"] for one in versions(running)) == ["web", "web", "worker"]
 
 
 def test_a_model_that_left_the_file_is_gone_everywhere(running: Stack, config: dict[str, Any]) -> None:
@@ -118,7 +118,7 @@ def test_a_hangup_of_the_master_reloads_its_own_processes_without_a_new_one(
     assert below(running.web[1]) == processes
 
 
-def test_a_hangup_of_the_worker_reaches_the_processes_that_run_its_tasks(
+def test_a_hangup_of_the_worker_reaches_the_process_that_runs_its_tasks(
     running: Stack, config: dict[str, Any], provider: ScriptedProvider
 ) -> None:
     before, processes = versions(running)[0]["version"], below(running.workers[0])

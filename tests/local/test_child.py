@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.local.child import Child, how_it_ended
+from app.local.child import Child
+from app.local.endings import how_it_ended
 
 PARENT = """
 import os, sys, time

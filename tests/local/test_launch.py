@@ -189,7 +189,7 @@ def versions_of(launch: Launch) -> list[dict[str, str]]:
 def test_a_hangup_reads_the_configuration_again_and_ends_nobody(started: Launch) -> None:
     # All of them are past their first moments, in which a hangup would end them.
     deadline = time.monotonic() + LONGEST_SECONDS
-    while {one["kind"] for one in versions_of(started)} != {"web", "worker", "clock"}:
+    while {one["kind"] for one in versions_of(started)} != {"web", "worker"}:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     children = started.children()

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from app.local.child import Child
-from app.local.supervisor import Stopped, Supervisor, restart_delay
+from app.local.endings import restart_delay
+from app.local.supervisor import Stopped, Supervisor
 from tests.journeys.waiting import until
 
 

@@ -13,16 +13,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import orjson
+import psutil  # type: ignore[import-untyped]
+import redis as redis_py
 import yaml
 
 from app.local.checks import answers
 from app.local.valkey import free_port
+from app.reload import instances
 from tests.services.process import Process
 
 REPOSITORY = Path(__file__).parents[2]
 APPLICATION = "app:create_app()"
 WEB = ["-m", "gunicorn", "-c", "gunicorn.conf.py", "--graceful-timeout", "4"]
-WORKER = ["-m", "celery", "-A", "worker", "worker", "--concurrency", "1", "--without-mingle", "--without-gossip"]
+WORKER = ["-m", "worker"]
 
 
 class Stack:
@@ -107,14 +111,22 @@ class Stack:
         )
 
     def _worker(self, number: int) -> Process:
-        log = self.directory / f"worker-{number}.log"
-        return Process(
+        process = Process(
             f"worker-{number}",
-            [sys.executable, *WORKER, "--loglevel", "info", "--hostname", f"worker-{number}@%h"],
-            log,
+            [sys.executable, *WORKER],
+            self.directory / f"worker-{number}.log",
             environ=self._environ,
-            ready=lambda: f"worker-{number}@" in log.read_text() and " ready." in log.read_text(),
+            ready=lambda: runs_tasks(self.redis_url, process.pid),
         )
+        return process
+
+
+def runs_tasks(redis_url: str, pid: int) -> bool:
+    """Whether the process that this worker has started is on the list of those that read config.yaml."""
+    started = {child.pid for child in psutil.Process(pid).children()}
+    with redis_py.Redis.from_url(redis_url) as client:
+        records = client.mget([instances.record_key(one.decode()) for one in client.smembers(instances.IDS)] or [""])
+    return any(record and orjson.loads(record)["pid"] in started for record in records)
 
 
 def environment(database_url: str, redis_url: str, directory: Path, master_key: str) -> dict[str, str]:
