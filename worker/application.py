@@ -13,11 +13,11 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import task_postrun, task_prerun, worker_ready
 from sqlalchemy.orm import configure_mappers
 
-from app import audit, create_background_app
+from app import create_background_app
 from app.reload.process import Reloader
-from worker import budgets, expiry, reconcile, retention, rotation, schedule, settle, sweep, webhooks
+from worker import acting, budgets, expiry, reconcile, retention, rotation, schedule, settle, sweep, webhooks
 
-__all__ = ["budgets", "celery", "expiry", "reconcile", "retention", "rotation", "settle", "sweep", "webhooks"]
+__all__ = ["acting", "budgets", "celery", "expiry", "reconcile", "retention", "rotation", "settle", "sweep", "webhooks"]
 
 # Nobody waits for the worker: it may be patient with a large batch or a slow disk, though not for ever.
 flask_app = create_background_app(database_patience=40.0, redis_patience=5.0)
@@ -69,8 +69,7 @@ def leave_garbage(**_: object) -> None:
 
 @task_prerun.connect
 def begin_task(**_: object) -> None:
-    """Whatever a task changes, the worker has changed. Celery's pool of one process does not look at its time limit."""
-    audit.act_as(audit.Actor(audit.WORKER))
+    """Celery's pool of one process does not look at a task's time limit."""
     signal.setitimer(signal.ITIMER_REAL, celery.conf.task_soft_time_limit)
 
 

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+import worker.acting  # noqa: F401 - it has itself called before every task, as in the worker
 from app import audit
 from app.access import keys
 from app.extensions import db, write_transaction
