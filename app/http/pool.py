@@ -33,6 +33,8 @@ class Pool:
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         """`context` says whom to trust: by default the system's and certifi's authorities. Names are checked."""
         self._context = trusting() if context is None else context
+        # Some Pythons, 3.11.2 among them, have OpenSSL 3 take an end that was not announced for one that was.
+        self._context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", ssl.Options(0))
         self._idle: dict[Address, deque[Connection]] = {}
         self._swept = time.monotonic()
 

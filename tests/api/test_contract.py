@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import schemathesis
 from flask import Flask
 from hypothesis import HealthCheck, Phase, given, settings
@@ -58,6 +59,7 @@ def make_ada(app: Flask) -> None:
     assert app.test_client().post("/user/new", json=body, headers=master).status_code == 200
 
 
+@pytest.mark.timeout(600)  # Hundreds of calls on each of all routes, the longest test by far.
 def test_every_route_answers_as_it_is_documented(gateway_app: Flask) -> None:
     make_ada(gateway_app)
     document = schemathesis.openapi.from_wsgi("/openapi.json", gateway_app)
