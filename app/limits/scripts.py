@@ -45,7 +45,7 @@ class Script:
 class Prepared:
     """A script with its keys, and with those arguments that are the same each time: packed once, for many calls.
 
-    To pack all of an admission's, some fifty, takes a tenth of a call's CPU.
+    To pack all of them with each call took 8 % of the web process.
     """
 
     __slots__ = ("_after", "_before", "_count", "_script")
