@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 
-def create_app(given: Settings | None = None, *, database_patience: float = 4.0, redis_patience: float = 0.25) -> Flask:
+def create_app(given: Settings | None = None, *, database_patience: float = 4.0, redis_patience: float = 0.5) -> Flask:
     """The application: settings, then extensions, then api. Opens no connection.
 
     The patiences are how many seconds one SQL statement, and one answer of Redis, may take: whoever calls a model must
@@ -30,7 +30,7 @@ def create_app(given: Settings | None = None, *, database_patience: float = 4.0,
         return assemble(given, database_patience, redis_patience)
 
 
-def create_background_app(*, database_patience: float, redis_patience: float = 0.25) -> Flask:
+def create_background_app(*, database_patience: float, redis_patience: float = 0.5) -> Flask:
     """The application of a process that answers no calls, with everything but routes: of the worker, of a migration.
 
     As `create_app` in all else.

@@ -40,7 +40,7 @@ class Redis:
 
     client: redis_py.Redis
 
-    def init_app(self, url: str, patience: float = 0.25) -> None:
+    def init_app(self, url: str, patience: float = 0.5) -> None:
         """Makes the pool, without connecting: a Redis that is down does not stop the start. `patience` is seconds."""
         self.client = redis_py.Redis.from_url(
             url,
