@@ -56,7 +56,7 @@ class Line:
         return self.ask_packed(hiredis.pack_command(command))  # type: ignore[arg-type]
 
     def ask_packed(self, command: bytes) -> Any:
-        """As `ask`, for a command as it goes out (see scripts.Prepared)."""
+        """As `ask`, for a command as it goes out (see scripts.py)."""
         asking = _Asking(command)
         with self._lock:
             if self._busy:

@@ -13,7 +13,6 @@ from app.errors import LimitsUnavailable
 from app.limits.line import Line
 
 Argument = str | bytes | int
-SILENT = "The limits cannot be checked: Redis does not answer. Try again."
 
 _line = Line()
 
@@ -29,17 +28,21 @@ class Script:
         folder = Path(__file__).parent
         self.text = "".join((folder / f"{name}.lua").read_text(encoding="utf-8") for name in names)
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        self.by_hash = _bulk(("EVALSHA", self.sha))
+        self._by_hash = _bulk(("EVALSHA", self.sha))
 
     def __call__(self, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Gives the script's answer. Raises LimitsUnavailable where Redis does not answer."""
+        return self.ask(3 + len(keys) + len(arguments), _bulk((len(keys), *keys, *arguments)))
+
+    def ask(self, count: int, rest: bytes) -> Any:
+        """The same, for a command of so many parts of which those behind the script are packed."""
         try:
             try:
-                return _line.ask("EVALSHA", self.sha, len(keys), *keys, *arguments)
+                return _line.ask_packed(b"*%d\r\n%b%b" % (count, self._by_hash, rest))
             except NoScriptError:
-                return _line.ask("EVAL", self.text, len(keys), *keys, *arguments)
+                return _line.ask_packed(b"*%d\r\n%b%b" % (count, _bulk(("EVAL", self.text)), rest))
         except RedisError as error:
-            raise LimitsUnavailable(SILENT) from error
+            raise LimitsUnavailable("The limits cannot be checked: Redis does not answer. Try again.") from error
 
 
 class Prepared:
@@ -59,21 +62,11 @@ class Prepared:
 
     def __call__(self, first: Sequence[Argument], last: Sequence[Argument] = ()) -> Any:
         """The script's answer to `first`, then what was prepared, then `last`. Raises LimitsUnavailable."""
-        count = self._count + len(first) + len(last)
         rest = b"".join((self._before, _bulk(first), self._after, _bulk(last)))
-        try:
-            try:
-                return _line.ask_packed(b"*%d\r\n%b%b" % (count, self._script.by_hash, rest))
-            except NoScriptError:
-                return _line.ask_packed(b"*%d\r\n%b%b" % (count, _bulk(("EVAL", self._script.text)), rest))
-        except RedisError as error:
-            raise LimitsUnavailable(SILENT) from error
+        return self._script.ask(self._count + len(first) + len(last), rest)
 
 
 def _bulk(arguments: Iterable[Argument]) -> bytes:
     """Parts of a command as they go out (Redis, "RESP protocol specification", bulk strings)."""
-    packed = b""
-    for argument in arguments:
-        part = argument if isinstance(argument, bytes) else str(argument).encode()
-        packed += b"$%d\r\n%b\r\n" % (len(part), part)
-    return packed
+    parts = [argument if isinstance(argument, bytes) else str(argument).encode() for argument in arguments]
+    return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])
