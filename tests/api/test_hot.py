@@ -13,6 +13,7 @@ from flask import Flask
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from app.api import hot
+from app.extensions import db
 from app.model_list import Deployment
 from app.router_settings import Router
 from tests.scripted_provider import ScriptedProvider
@@ -193,3 +194,8 @@ def test_every_short_way_leads_to_a_route_that_is_documented(app: Flask) -> None
         assert found is not None
         assert app.view_functions[endpoint].__name__ == found[0].replace("/", "_")
         assert arguments.get("model") == found[1]
+
+
+def test_a_context_has_nothing_to_tear_down_but_the_session(gateway_app: Flask) -> None:
+    """Where there is no session, Application leaves it out (see app/foundation.py)."""
+    assert gateway_app.teardown_appcontext_funcs == [db._teardown_session]
