@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from app.http.request import Address
+from app.readable import Readable
 
 READ_BYTES = 65536
 # What a socket takes for a time: "for ever" is too long for it, and no time at all means "do not wait".
@@ -26,7 +27,7 @@ class Connection:
     `keep_until` is how long it may lie idle. `aborted`: somebody else has broken it off.
     """
 
-    __slots__ = ("_over", "_problem", "aborted", "address", "keep_until", "sock")
+    __slots__ = ("_over", "_problem", "_readable", "aborted", "address", "keep_until", "sock")
 
     def __init__(self, address: Address) -> None:
         """Not connected yet."""
@@ -35,6 +36,7 @@ class Connection:
         self.aborted = False
         self.keep_until = 0.0
         self._problem: OSError | None = None
+        self._readable: Readable | None = None
         self._over = threading.Event()
 
     def connect(self, context: ssl.SSLContext, by: float) -> None:
@@ -57,6 +59,8 @@ class Connection:
             self._reach(by)
             if self.address.scheme == "https":
                 self._shake_hands(context, by)
+            if self.sock is not None:
+                self._readable = Readable.of(self.sock)
         except OSError as error:
             self._problem = error
             self.close()
@@ -141,8 +145,17 @@ class Connection:
 
     def receive(self, by: float) -> bytes:
         """What has come, b"" where the other side has closed. Raises TimeoutError, OSError."""
-        self._wait_until(by)
-        assert self.sock is not None  # noqa: S101 - the same
+        if self.sock is None:
+            raise TimeoutError
+        if self._readable is None:
+            self._wait_until(by)
+        elif not isinstance(self.sock, ssl.SSLSocket):
+            self._readable.wait(by)
+        else:
+            if not self.sock.pending():
+                self._readable.wait(by)
+            # What came may be less than can be read: a part of a record.
+            self._wait_until(by)
         data = self.sock.recv(READ_BYTES)
         if self.aborted and not data:
             # Our own end looks like the other side's, and with some answers that would be a good one.
@@ -161,6 +174,9 @@ class Connection:
     def close(self) -> None:
         """For who uses it."""
         sock, self.sock = self.sock, None
+        readable, self._readable = self._readable, None
+        if readable is not None:
+            readable.close()
         if sock is not None:
             sock.close()
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from gevent import GreenletExit  # type: ignore[import-untyped]
 from gunicorn import http  # type: ignore[import-untyped]
 
+from app.readable import Readable
 from app.server import plain
 from app.server.answer import Answer
 
@@ -49,12 +50,13 @@ class Conversation:
     `idle`: no byte of the next request has come.
     """
 
-    __slots__ = ("_client", "_given", "_parser", "_peer", "_schemes", "_worker", "idle", "until")
+    __slots__ = ("_client", "_given", "_parser", "_peer", "_readable", "_schemes", "_worker", "idle", "until")
 
     def __init__(self, worker: Worker, client: Any, peer: tuple[Any, ...], given: Mapping[str, Any]) -> None:
         """`given` is what the environ of every request on the listener has."""
         self._worker = worker
         self._client = client
+        self._readable = Readable(client)
         self._peer = peer
         self._given = {**given, "REMOTE_ADDR": peer[0], "REMOTE_PORT": str(peer[1]), "gunicorn.socket": client}
         self._parser: Any = None
@@ -64,11 +66,18 @@ class Conversation:
 
     def run(self) -> None:
         """Until one side ends it. Raises OSError."""
+        try:
+            self._run()
+        finally:
+            self._readable.close()
+
+    def _run(self) -> None:
         data = b""
         while True:
             self.until = time.monotonic() + self._worker.cfg.keepalive
             if not data:
                 self.idle = True
+                self._readable.wait()
                 data = self._client.recv(READ_BYTES)
                 self.idle = False
                 if not data:

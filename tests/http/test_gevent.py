@@ -11,12 +11,14 @@ import pytest
 
 SCRIPT = """
 from gevent import monkey; monkey.patch_all()
-import json, math, sys, threading, time
+import json, math, pathlib, sys, tempfile, threading, time
 import gevent
 from app.errors import ProviderFailed, ProviderTimedOut
 from app.http import Pool, Waits
+from app.http.pool import trusting
 from tests.http.conftest import Nobody
 from tests.http.raw_server import RawServer, answer, answers
+from tests.http.test_tls import LOOPBACK, authority
 
 CHUNKED = b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
 pool = Pool()
@@ -85,6 +87,20 @@ with RawServer(lambda line: time.sleep(1)) as server:
 with RawServer(answers(CHUNKED + b"1\\r\\nx\\r\\n")) as server:
     told["silence within"] = failure(server.url, idle=0.2)
     told["too long"] = failure(server.url, until=time.monotonic() + 0.2)
+with tempfile.TemporaryDirectory() as folder:
+    trusted = authority(pathlib.Path(folder), "trusted")
+    context = trusting()
+    context.load_verify_locations(trusted.file)
+    pool.close()
+    pool = Pool(context)
+    with RawServer(echo, context=trusted.serving(LOOPBACK)) as server:
+        bodies = [bytes(range(256)) * 4000, b"{}", bytes(1)]
+        told["over TLS"] = [fetch(server.url, body) == body for body in bodies]
+        told["TLS reused"] = server.lines == 1
+    with RawServer(answers(CHUNKED + b"1\\r\\nx\\r\\n"), context=trusted.serving(LOOPBACK)) as server:
+        told["TLS silence within"] = failure(server.url, idle=0.2)
+    with RawServer(drip, context=trusted.serving(LOOPBACK)) as server:
+        told["TLS drip"] = failure(server.url, first=0.3)
 told["unknown host"] = failure("http://nowhere.invalid/")
 pool.close()
 print(json.dumps(told))
@@ -114,6 +130,10 @@ def told() -> dict[str, object]:
         ("no handshake", "ProviderFailed: The provider cannot be reached."),
         ("silence within", "ProviderTimedOut: The provider stopped sending."),
         ("too long", "ProviderTimedOut: The provider's answer took longer than it may."),
+        ("over TLS", [True, True, True]),
+        ("TLS reused", True),
+        ("TLS silence within", "ProviderTimedOut: The provider stopped sending."),
+        ("TLS drip", "ProviderTimedOut: The provider did not answer in time."),
         ("unknown host", "ProviderFailed: The provider cannot be reached."),
     ],
 )
