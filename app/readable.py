@@ -7,9 +7,12 @@ back. To wait like this takes a tenth off the CPU of a call, and a quarter off t
 from __future__ import annotations
 
 import math
+import select
 import socket
 import time
 from typing import Any
+
+from gevent.monkey import get_original  # type: ignore[import-untyped]
 
 # What libev calls the event (ev.h).
 READ = 1
@@ -21,13 +24,16 @@ class Readable:
     A deadline costs nothing until it comes: the alarm of an earlier wait is left to ring, and is set anew only then.
     """
 
-    __slots__ = ("_alarm", "_hub", "_rings", "_until", "_watcher")
+    __slots__ = ("_alarm", "_hub", "_now", "_rings", "_until", "_watcher")
 
     def __init__(self, sock: socket.socket) -> None:
         """Nobody waits yet."""
         # gevent's sockets, with TLS or without, know the loop that they belong to; it has no types.
         self._hub: Any = sock.hub  # type: ignore[attr-defined]
         self._watcher = self._hub.loop.io(sock.fileno(), READ)
+        # Not gevent's, which waits for the loop.
+        self._now = get_original("select", "poll")()
+        self._now.register(sock.fileno(), select.POLLIN)
         self._alarm: Any = None
         self._rings = self._until = math.inf
 
@@ -35,6 +41,10 @@ class Readable:
     def of(cls, sock: socket.socket) -> Readable | None:
         """None where the socket is not gevent's, and recv itself has to wait."""
         return cls(sock) if hasattr(sock, "hub") else None
+
+    def is_now(self) -> bool:
+        """Whether there is something to read, or the end, already. Waits for nothing."""
+        return bool(self._now.poll(0))
 
     def wait(self, until: float = math.inf) -> None:
         """Raises TimeoutError once time.monotonic() has come to `until`."""

@@ -104,3 +104,14 @@ def test_an_alarm_that_arrives_when_its_wait_is_over_does_not_end_the_next(pair:
 def test_a_socket_that_is_not_gevents_waits_by_itself() -> None:
     with socket.socket() as plain:
         assert Readable.of(plain) is None
+
+
+def test_what_is_there_already_is_told_without_waiting(pair: Pair) -> None:
+    before = pair.readable.is_now()
+    pair.far.send(b"hello")
+    assert (before, pair.readable.is_now()) == (False, True)
+
+
+def test_an_end_is_something_to_read(pair: Pair) -> None:
+    pair.far.close()
+    assert pair.readable.is_now()

@@ -68,6 +68,9 @@ RESOURCES = (
 )
 
 
+NOBODY_YET = changes.Actor(changes.GATEWAY)
+
+
 def init_app(app: Flask) -> None:
     """Registers every route, the error handlers and the page at /."""
     app.config.update(docs.config())
@@ -83,7 +86,7 @@ def init_app(app: Flask) -> None:
 
 def forget_the_last_caller() -> None:
     """A thread answers one request after another; guards say whose changes they are."""
-    changes.act_as(changes.Actor(changes.GATEWAY))
+    changes.act_as(NOBODY_YET)
 
 
 def name_request(response: Response) -> Response:

@@ -102,15 +102,15 @@ def call(route: str, model: str | None = None) -> Response:
 
 def answered(environ: Mapping[str, Any], body: bytes, route: str, model: str | None = None) -> Answer:
     """One call through the pipeline. Raises any TollgateError; needs an application context only."""
-    if len(body) == current_app.config["MAX_CONTENT_LENGTH"] and _has_more(environ):
+    if "wsgi.input_terminated" in environ and _has_more(environ, len(body)):
         raise RequestEntityTooLarge
     headers = SentHeaders(environ)
     return gateway().answer(secret_of(headers), Request(route, body, headers, model, environ.get("gunicorn.socket")))
 
 
-def _has_more(environ: Mapping[str, Any]) -> bool:
-    """Whether a body in chunks goes on where werkzeug has stopped reading it."""
-    return "wsgi.input_terminated" in environ and environ["wsgi.input"].read(1) != b""
+def _has_more(environ: Mapping[str, Any], size: int) -> bool:
+    """Whether a body in chunks, of which so much was read, goes on where werkzeug has stopped reading it."""
+    return size == current_app.config["MAX_CONTENT_LENGTH"] and bool(environ["wsgi.input"].read(1))
 
 
 def responded(answer: Answer) -> Response:

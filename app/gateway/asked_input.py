@@ -26,8 +26,8 @@ LETTERS_PER_TOKEN_HEARD, LETTERS_PER_TOKEN_SEEN = 32, 4
 
 def input_bound(raw: bytes, body: dict[str, Any]) -> int:
     """No call of this body takes more input tokens."""
-    if not any(mark in raw for mark in INLINE) and ESCAPED_LETTER.search(raw) is None:
-        return len(raw) + sum(raw.count(medium) for medium in MEDIA_WRITTEN) * TOKENS_PER_MEDIUM
+    if not any(map(raw.__contains__, INLINE)) and ESCAPED_LETTER.search(raw) is None:
+        return len(raw) + sum(map(raw.count, MEDIA_WRITTEN)) * TOKENS_PER_MEDIUM
     return _without_media(body)
 
 

@@ -34,7 +34,7 @@ DOUBLES = (*REFUSED, "tools", "web_search_options", "stream_options")
 
 def check(body: Body) -> None:
     """Raises BadRequest for what would lead past the model's grant or past its price."""
-    for name in sorted(REFUSED.intersection(body)):
+    for name in () if REFUSED.isdisjoint(body) else sorted(REFUSED.intersection(body)):
         if body[name]:
             raise BadRequest(
                 f"'{name}' is not supported: the provider would call other models, or take what it does not tell the "
@@ -73,11 +73,11 @@ def searches(body: Body) -> int:
 
 def reads_more(raw: bytes, body: Body) -> bool:
     """Whether the model reads what is not in the body as text, so that only its context window is a bound."""
-    if not READING.isdisjoint(body) and any(body.get(name) for name in READING):
+    if not READING.isdisjoint(body) and any(map(body.get, READING)):
         return True
     if any(_is_one_of(tool, READING_TOOLS) for tool in tools(body)):
         return True
-    if not any(kind in raw for kind in FILES_WRITTEN) and ESCAPED_LETTER.search(raw) is None:
+    if not any(map(raw.__contains__, FILES_WRITTEN)) and ESCAPED_LETTER.search(raw) is None:
         return False
     return _has_files([body.get("messages"), body.get("input"), body.get("system")])
 

@@ -55,6 +55,9 @@ class Hop:
         return request_id if self.number == 0 else f"{request_id}-{self.number}"
 
 
+FIRST = Hop()
+
+
 def through(router: Router, call: Callable[[Hop], Answer], until: float = math.inf) -> Answer:
     """The answer of the first hop that has a good one; else what the first of all said.
 
@@ -62,7 +65,7 @@ def through(router: Router, call: Callable[[Hop], Answer], until: float = math.i
     (time.monotonic()). Raises any TollgateError.
     """
     try:
-        return call(Hop())
+        return call(FIRST)
     except HopFailed as failed:
         first = failed
     wanted = list(stand_ins(router, first.model, first.failure))

@@ -39,9 +39,9 @@ class Places:
 
     def __init__(self, router: Router, offers: Sequence[Offer], asked: Asked, *, lease: float, wait: float) -> None:
         """`lease` and `wait`, for how long a call waits for a place, are seconds."""
-        self._rooms = {one.deployment.id: _room(one.deployment, router) for one in offers}
         self._ranked: Ranked = RANKED.get(router.strategy, "given") if len(offers) > 1 else "given"
-        self._counts = self._ranked != "given" or any(_has_limits(room) for room in self._rooms.values())
+        self._counts = self._ranked != "given" or any(_has_limits(one.deployment, router) for one in offers)
+        self._rooms = {one.deployment.id: _room(one.deployment, router) for one in offers if self._counts}
         self._lease_ms, self._wait, self._stream = int(lease * 1000), wait, asked.stream
         self._tokens = self._reckoned(offers, asked) if self._counts else Tokens()
         self._taken = 0
@@ -107,5 +107,6 @@ def _room(deployment: Deployment, router: Router) -> Room:
     )
 
 
-def _has_limits(room: Room) -> bool:
-    return (room.max_parallel, room.rpm, room.tpm) != (None, None, None)
+def _has_limits(deployment: Deployment, router: Router) -> bool:
+    parallel = deployment.max_parallel_requests or router.default_max_parallel_requests
+    return (parallel, deployment.rpm, deployment.tpm) != (None, None, None)

@@ -74,7 +74,7 @@ class Answer:
             self._read(connection, self._begin_by)
         self.status = message.status
         self.headers: Mapping[str, str] = message.headers
-        self._unpacker = self._unpacker_of(message.headers)
+        self._unpacker = self._unpacker_of(self.headers)
 
     def chunks(self) -> Iterator[bytes]:
         """The body, as it comes: nothing waits for more. To be asked for once.

@@ -117,7 +117,10 @@ class Connection:
         """Whether the other side has closed, or speaks without having been asked. Waits for nothing."""
         if self.sock is None:
             return True
+        if self._readable is not None and not self._readable.is_now():
+            return False
         try:
+            # What there is may be TLS' own, which is for nobody else.
             self.sock.settimeout(0)
             # Of a connection that is to be used again there is nothing to read, so nothing is lost.
             self.sock.recv(1)

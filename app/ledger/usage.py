@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 MAX_TOKENS = 10**9
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as nothing that is made for every call (see event.py). It is never changed.
+@dataclass(slots=True)
 class Usage:
     """Amounts by kind. In events they stand in this order, so new kinds are only ever appended.
 

@@ -154,16 +154,25 @@ def admit(  # noqa: PLR0913 - everything that one round trip decides about
     the permit says which of them are cooling. `dry`: the verdict is given and nothing is taken, nor does the call join
     a queue. Raises LimitsUnavailable.
     """
-    with_rpm, with_tpm = _with_rates(meters)
-    needed = [tokens.needed_of(meter.tpm or 0) for meter in with_tpm]
     # What is asked about one meter alone is not asked again.
     prepare = _admission_of if dry else _kept_admission_of
-    prepared = prepare(tuple(meters), tuple(policies), tuple(deployments), dry)
-    answer = prepared((request_id, estimate, lease_ms, template, WAITER_MS), needed)
-    verdict = _verdict(answer, meters, with_rpm, with_tpm)
+    admission = prepare(tuple(meters), tuple(policies), tuple(deployments), dry)
+    needed = [tokens.needed_of(meter.tpm or 0) for meter in admission.with_tpm]
+    answer = admission.script((request_id, estimate, lease_ms, template, WAITER_MS), needed)
+    verdict = _verdict(answer, admission)
     if verdict.reason == "permit" and answer[6]:
         verdict.cooling = _cooling(deployments, answer[6])
     return verdict
+
+
+@dataclass(slots=True)
+class _Admission:
+    """The script for these meters, and which of them limit requests and tokens."""
+
+    script: Prepared
+    meters: Sequence[Meter]
+    with_rpm: Sequence[Meter]
+    with_tpm: Sequence[Meter]
 
 
 def _admission_of(
@@ -171,8 +180,8 @@ def _admission_of(
     policies: tuple[tuple[str, str], ...],
     deployments: tuple[str, ...],
     dry: bool,  # noqa: FBT001 - lru_cache tells arguments by name from those by place
-) -> Prepared:
-    """The script with what is the same for all calls of a caller."""
+) -> _Admission:
+    """What is the same for all calls of a caller."""
     with_rpm, with_tpm = _with_rates(meters)
     keys = [CALLS, TEMPLATES, EPOCH, ARRIVALS, *(key for key, _ in policies)]
     arguments: list[Argument] = [len(policies), len(meters), len(with_rpm), len(with_tpm)]
@@ -190,7 +199,7 @@ def _admission_of(
     keys += [cooling_key(deployment) for deployment in deployments]
     arguments += [meter.rpm or 0 for meter in with_rpm]
     arguments += [meter.tpm or 0 for meter in with_tpm]
-    return Prepared(_admit, keys, arguments)
+    return _Admission(Prepared(_admit, keys, arguments), meters, with_rpm, with_tpm)
 
 
 _kept_admission_of = lru_cache(maxsize=MOST_PREPARED)(_admission_of)
@@ -223,22 +232,21 @@ def _rate_keys(with_rpm: Iterable[Meter], with_tpm: Iterable[Meter]) -> list[str
     return keys
 
 
-def _verdict(
-    answer: list[Any], meters: Sequence[Meter], with_rpm: Sequence[Meter], with_tpm: Sequence[Meter]
-) -> Verdict:
+def _verdict(answer: list[Any], asked: _Admission) -> Verdict:
     reason: Reason = answer[0].decode()
     place = int(answer[1])
-    named = {"rpm": with_rpm, "tpm": with_tpm}.get(reason, meters)
+    named = asked.with_rpm if reason == "rpm" else asked.with_tpm if reason == "tpm" else asked.meters
     meter = named[place - 1] if place and reason != "stale" else None
     if meter is not None and reason == "unseeded":
         before = meter.previous if int(answer[2]) else None
         return Verdict(reason, meter, window_start=meter.window_start if before is None else before)
     if reason in {"cold", "stale"}:
         return Verdict(reason)
-    first, second, budget, rates = int(answer[2]), int(answer[3]), int(answer[4]), answer[5] or [0] * 6
-    requests = _rate([one.rpm or 0 for one in with_rpm], rates[:3])
-    tokens = _rate([one.tpm or 0 for one in with_tpm], rates[3:])
-    verdict = Verdict(reason, meter, budget=budget, requests=requests, tokens=tokens)
+    first, second, budget = int(answer[2]), int(answer[3]), int(answer[4])
+    verdict = Verdict(reason, meter, budget=budget)
+    if rates := answer[5]:
+        verdict.requests = _rate([one.rpm or 0 for one in asked.with_rpm], rates[:3])
+        verdict.tokens = _rate([one.tpm or 0 for one in asked.with_tpm], rates[3:])
     match reason:
         case "permit":
             verdict.left = max(0, first)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,9 @@ class Prepared:
         return self._script.ask(self._count + len(first) + len(last), rest)
 
 
-def _bulk(arguments: Iterable[Argument]) -> bytes:
+def _bulk(arguments: Sequence[Argument]) -> bytes:
     """Parts of a command as they go out (Redis, "RESP protocol specification", bulk strings)."""
+    if not arguments:
+        return b""
     parts = [argument if isinstance(argument, bytes) else str(argument).encode() for argument in arguments]
     return b"".join([b"$%d\r\n%b\r\n" % (len(part), part) for part in parts])

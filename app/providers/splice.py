@@ -13,7 +13,7 @@ STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 TOKEN = re.compile(STRING.pattern + rb"|[{}\[\],:]", re.DOTALL)
 VALUE = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*(" + STRING.pattern + rb")", re.DOTALL)
 # An ASCII letter written as an escape: a name that has one is not found by looking for its letters.
-ESCAPED_LETTER = re.compile(rb"\\u00[4-7]", re.IGNORECASE)
+ESCAPED_LETTER = re.compile(rb"\\u00[4-7]")
 SPACE = b" \t\r\n"
 
 
@@ -36,19 +36,21 @@ def spliced(raw: bytes, changes: Mapping[str, Any], parsed: Mapping[str, Any] | 
         return raw
     if parsed is not None and len(changes) == 1:
         ((name, value),) = changes.items()
-        if value is not None and (simple := _simply(raw, name, value, known=name in parsed)) is not None:
+        if value is not None and (simple := _simply(raw, name, value, parsed)) is not None:
             return simple
     return _carefully(raw, changes)
 
 
-def _simply(raw: bytes, name: str, value: Any, *, known: bool) -> bytes | None:
+def _simply(raw: bytes, name: str, value: Any, parsed: Mapping[str, Any]) -> bytes | None:
     """The usual case: the name's letters stand in the body once, before a text, so they are the member that is known.
 
     Inside of a text they would stand between escaped quotes.
     """
     key = b'"' + name.encode() + b'"'
-    if not known or raw.count(key) != 1 or ESCAPED_LETTER.search(raw):
+    if name not in parsed or raw.count(key) != 1 or ESCAPED_LETTER.search(raw):
         return None
+    if type(value) is str and parsed[name] == value:
+        return raw
     found = VALUE.match(raw, raw.index(key) + len(key))
     return found and raw[: found.start(1)] + orjson.dumps(value) + raw[found.end(1) :]
 
