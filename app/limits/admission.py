@@ -58,7 +58,9 @@ MOST_PREPARED = 4096
 
 Reason = Literal["permit", "cold", "stale", "unseeded", "exceeded", "rpm", "tpm", "held", "short", "parallel", "queued"]
 
-_admit, _finish, _renew = Script("rates", "admit"), Script("rates", "finish"), Script("renew")
+# So many parts has the answer of admit.lua where no deployment is left alone.
+WITHOUT_COOLING = 6
+_admit, _finish, _renew = Script("used", "rates", "admit"), Script("used", "finish"), Script("renew")
 _seed, _settled, _abandon = Script("seed"), Script("settled"), Script("abandon")
 _restore, _warm = Script("restore"), Script("warm")
 NO_TOKENS = Tokens()
@@ -160,8 +162,8 @@ def admit(  # noqa: PLR0913 - everything that one round trip decides about
     needed = [tokens.needed_of(meter.tpm or 0) for meter in admission.with_tpm]
     answer = admission.script((request_id, estimate, lease_ms, template, WAITER_MS), needed)
     verdict = _verdict(answer, admission)
-    if verdict.reason == "permit" and answer[6]:
-        verdict.cooling = _cooling(deployments, answer[6])
+    if verdict.reason == "permit" and len(answer) > WITHOUT_COOLING:
+        verdict.cooling = _cooling(deployments, answer[WITHOUT_COOLING])
     return verdict
 
 
@@ -183,9 +185,9 @@ def _admission_of(
 ) -> _Admission:
     """What is the same for all calls of a caller."""
     with_rpm, with_tpm = _with_rates(meters)
-    keys = [CALLS, TEMPLATES, EPOCH, ARRIVALS, *(key for key, _ in policies)]
+    keys = [CALLS, TEMPLATES, EPOCH, ARRIVALS, *(key for key, _ in policies), *map(cooling_key, deployments)]
     arguments: list[Argument] = [len(policies), len(meters), len(with_rpm), len(with_tpm)]
-    arguments += [int(dry), IDLE_MS, MOST_WAITING, *(version for _, version in policies)]
+    arguments += [int(dry), IDLE_MS, MOST_WAITING, len(deployments), *(version for _, version in policies)]
     for meter in meters:
         keys += [
             budget_key(meter.name, meter.window_start),
@@ -196,7 +198,6 @@ def _admission_of(
     keys += _rate_keys(with_rpm, with_tpm)
     keys += [budget_key(meter.name, meter.previous) for meter in meters if meter.previous is not None]
     keys += _queue_keys(meters)
-    keys += [cooling_key(deployment) for deployment in deployments]
     arguments += [meter.rpm or 0 for meter in with_rpm]
     arguments += [meter.tpm or 0 for meter in with_tpm]
     return _Admission(Prepared(_admit, keys, arguments), meters, with_rpm, with_tpm)

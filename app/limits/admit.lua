@@ -3,16 +3,16 @@
 -- What has ended by itself (leases, the last minute, waiters that do not ask any more) is forgotten in every case.
 -- Money is nano-dollars, times are milliseconds of Redis's clock.
 --
--- KEYS  1 calls, 2 templates, 3 epoch, 4 arrivals, then P policy keys, then for each of M meters: budget, holds, slots;
+-- KEYS  1 calls, 2 templates, 3 epoch, 4 arrivals, then P policy keys, then for each of D deployments: cooling;
+--       then for each of M meters: budget, holds, slots;
 --       then R sorted sets of requests, then for each of T limits on tokens: tokens, amounts;
---       then for each meter that rolls over: its previous budget; then for each meter with a queue: queue, asked;
---       then for each deployment: cooling
+--       then for each meter that rolls over: its previous budget; then for each meter with a queue: queue, asked
 -- ARGV  1 request id, 2 estimate, 3 lease, 4 template, 5 how long a waiter keeps its place without asking, 6 P, 7 M, 8 R,
---       9 T, 10 dry ("1" or "0"), 11 how long idle counters are kept, 12 how many wait in a queue at the most,
+--       9 T, 10 dry ("1" or "0"), 11 how long idle counters are kept, 12 how many wait in a queue at the most, 13 D,
 --       then P policy versions, then for each meter: max_budget or "", strict ("1" or "0"), max_parallel or "",
 --       what can roll over or "", queue ("1" or "0");
 --       then R limits on requests, then T limits on tokens, then for each of them what the call needs of it
--- Gives {"permit", meter, left, "0", budget, rates, cooling} (the tightest budget, 0 where there is none)
+-- Gives {"permit", meter, left, "0", budget, rates, cooling or nothing} (the tightest budget, 0 where there is none)
 --       or {reason, meter, spend, taken, budget, rates}: "exceeded", "held", "short"
 --       or {reason, meter, slots taken, waiters before, "0", rates}: "parallel" (before: 0), "queued"
 --       or {reason, limit, used, wait, "0", rates}: "rpm", "tpm"; wait is ms, -1: the call can never fit
@@ -25,19 +25,23 @@ local id, estimate, lease, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]),
 local policy_count, meter_count = tonumber(ARGV[6]), tonumber(ARGV[7])
 local request_limits, token_limits = tonumber(ARGV[8]), tonumber(ARGV[9])
 local dry, waiter, most_waiting = ARGV[10] == '1', tonumber(ARGV[5]), tonumber(ARGV[12])
+local deployment_count = tonumber(ARGV[13])
 
 -- The caller asks again when an answer was lost on the way, so a known request is a permit.
-if redis.call('ZSCORE', KEYS[1], id) then return {'permit', 0, '0', '0', '0', {}, {}} end
+if redis.call('ZSCORE', KEYS[1], id) then return {'permit', 0, '0', '0', '0', {}} end
+
+-- All that is plain text, in one command: each takes Redis as long as reading a few texts more.
+local texts = redis.call('MGET', KEYS[3], unpack(KEYS, 5, 4 + policy_count + deployment_count))
 
 -- A Redis that has lost its data does not know what is in flight.
-if redis.call('EXISTS', KEYS[3]) == 0 then return {'cold', 0} end
+if not texts[1] then return {'cold', 0} end
 
 for p = 1, policy_count do
-  if redis.call('GET', KEYS[4 + p]) ~= ARGV[12 + p] then return {'stale', p} end
+  if texts[1 + p] ~= ARGV[13 + p] then return {'stale', p} end
 end
 
 -- What is asked, in the order of KEYS and ARGV: k and a are how many of them have been read.
-local meters, rates, k, a = {}, {}, 4 + policy_count, 12 + policy_count
+local meters, rates, k, a = {}, {}, 4 + policy_count + deployment_count, 13 + policy_count
 for m = 1, meter_count do
   meters[m] = {
     place = m, budget = KEYS[k + 1], holds = KEYS[k + 2], slots = KEYS[k + 3],
@@ -88,8 +92,8 @@ end
 
 -- What the answer says of the tightest rates, with this call counted or not.
 local function told(counted)
-  local told_of, tight = {0, 0, 0, 0, 0, 0}, {}
   if #rates == 0 then return {} end
+  local told_of, tight = {0, 0, 0, 0, 0, 0}, {}
   for _, rate in ipairs(rates) do
     rate.left = math.max(0, rate.limit - rate.used - (counted and rate.need or 0))
     if not tight[rate.kind] or rate.left < tight[rate.kind].left then tight[rate.kind] = rate end
@@ -124,13 +128,15 @@ local function money_of(meter)
   return {spend = spend, held = held, due = due, budget = budget, left = budget - spend - due - held}
 end
 
--- The deployments that are left alone for a while.
+-- The deployments that are left alone for a while; nil where there is none.
 local function cooling()
-  local found, first = {}, k
-  for d = first + 1, #KEYS do
-    local what = redis.call('GET', KEYS[d])
+  local found = nil
+  for d = 1, deployment_count do
+    local what = texts[1 + policy_count + d]
     if what then
-      found[#found + 1], found[#found + 2], found[#found + 3] = d - first, redis.call('PTTL', KEYS[d]), what
+      local left = redis.call('PTTL', KEYS[4 + policy_count + d])
+      found = found or {}
+      found[#found + 1], found[#found + 2], found[#found + 3] = d, left, what
     end
   end
   return found
@@ -193,17 +199,19 @@ end
 -- `holds`: what each meter's budget sets aside.
 local function take(holds)
   leave_queues()
+  local ends = integer(now + lease)
   for m, meter in ipairs(meters) do
     if holds[m] then
-      redis.call('HSET', meter.holds, 'h' .. id, integer(holds[m]))
-      redis.call('HINCRBY', meter.budget, 'held', integer(holds[m]))
+      local hold = holds[m] == estimate and ARGV[2] or integer(holds[m])
+      redis.call('HSET', meter.holds, 'h' .. id, hold)
+      redis.call('HINCRBY', meter.budget, 'held', hold)
       redis.call('PEXPIRE', meter.budget, keep)
       redis.call('PEXPIRE', meter.holds, keep)
     end
-    if meter.max_parallel then redis.call('ZADD', meter.slots, now + lease, id) end
+    if meter.max_parallel then redis.call('ZADD', meter.slots, ends, id) end
   end
   for _, rate in ipairs(rates) do count(rate, id) end
-  redis.call('ZADD', KEYS[1], now + lease, id)
+  redis.call('ZADD', KEYS[1], ends, id)
   redis.call('HSET', KEYS[2], id, ARGV[4])
 end
 
@@ -239,9 +247,12 @@ for _, queue in ipairs(queues) do look_at(queue) end
 local blocked = nil
 for m, meter in ipairs(meters) do
   if meter.max_parallel then
-    redis.call('ZREMRANGEBYSCORE', meter.slots, '-inf', now)
     local taken = redis.call('ZCARD', meter.slots)
     local before = meter.queue and waiters_before(meter) or 0
+    if taken + before >= meter.max_parallel then
+      -- Leases that have ended, of processes that died, are looked for only where they would stand in the way.
+      taken = taken - redis.call('ZREMRANGEBYSCORE', meter.slots, '-inf', now)
+    end
     if taken + before >= meter.max_parallel then
       if not meter.queue or is_full(meter) then return refuse('parallel', m, taken, 0, 0) end
       meter.waits = true

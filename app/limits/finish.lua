@@ -18,15 +18,18 @@ redis.call('HDEL', KEYS[2], id)
 for b = 1, budgets do
   local budget, holds = KEYS[3 + b * 2], KEYS[4 + b * 2]
   local held = redis.call('HGET', holds, 'h' .. id)
-  if held then
-    redis.call('HDEL', holds, 'h' .. id)
-    redis.call('HINCRBY', budget, 'held', '-' .. held)
-  end
   -- A call that was given up for dead has its cost standing already; it is not counted twice.
   if cost ~= '0' and event ~= '' and redis.call('HSETNX', holds, 'd' .. id, cost) == 1 then
     redis.call('HINCRBY', budget, 'due', cost)
-    redis.call('PEXPIRE', budget, keep)
-    redis.call('PEXPIRE', holds, keep)
+    if not held then
+      redis.call('PEXPIRE', budget, keep)
+      redis.call('PEXPIRE', holds, keep)
+    end
+  end
+  -- Only now: with its last field the key would go, and how long it is kept with it.
+  if held then
+    redis.call('HDEL', holds, 'h' .. id)
+    redis.call('HINCRBY', budget, 'held', '-' .. held)
   end
 end
 for k = 5 + budgets * 2, 4 + budgets * 2 + slots + request_limits do redis.call('ZREM', KEYS[k], id) end

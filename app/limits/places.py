@@ -31,7 +31,7 @@ MINUTE_MS = 60_000
 NEWEST_PERCENT = 30
 
 Ranked = Literal["given", "busy", "pace", "usage"]
-_place, _leave, _cool = Script("rates", "place"), Script("rates", "leave"), Script("cool")
+_place, _leave, _cool = Script("used", "rates", "place"), Script("used", "leave"), Script("cool")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,10 @@
--- Requests and tokens of the last minute: what scripts share that look at such limits, and stands before each of them.
+-- Requests and tokens of the last minute: what scripts share that look at such limits. It stands before each of them, behind
+-- used.lua.
 -- A rate is {moments: sorted set of ids by their millisecond, amounts: hash of tokens by id and of their "sum" (nil: it
 -- limits requests), limit, need: what the call takes of it}.
---
--- Moments are rounded down to the millisecond: with one more than a minute no real minute sees more than the limit.
-local MINUTE, NEVER, AT_ONCE = 60001, -1, 500
+local NEVER, AT_ONCE = -1, 500
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-
-local function integer(number) return string.format('%.0f', number) end
 
 local function forget_old_tokens(tokens, amounts)
   repeat
@@ -65,17 +62,3 @@ local function count(rate, id)
     redis.call('PEXPIRE', rate.amounts, MINUTE)
   end
 end
-
--- The tokens of an ended call count as they were used. One that ran for more than the minute has none left to correct.
-local function correct(moments, amounts, id, tokens)
-  local estimate = redis.call('HGET', amounts, id)
-  if not estimate then return end
-  redis.call('HINCRBY', amounts, 'sum', integer(tonumber(tokens) - tonumber(estimate)))
-  if tokens == '0' then
-    redis.call('HDEL', amounts, id)
-    redis.call('ZREM', moments, id)
-  else
-    redis.call('HSET', amounts, id, tokens)
-  end
-end
-

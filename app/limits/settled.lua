@@ -8,6 +8,8 @@
 local budgets, events, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 -- Lua takes only so many arguments in one call.
 local MOST = 1000
+-- Up to here Lua's numbers are exact: nine million dollars.
+local EXACT = 2 ^ 53
 
 for b = 1, budgets do
   local key, spend, version, limits = KEYS[2 + b], ARGV[1 + b * 3], ARGV[2 + b * 3], ARGV[3 + b * 3]
@@ -33,9 +35,16 @@ for k = 3 + budgets, #KEYS, 2 do
   at = at + 1 + count
   for first = 1, count, MOST do
     local last = math.min(first + MOST - 1, count)
+    local sum = 0
     for _, due in ipairs(redis.call('HMGET', holds, unpack(names, first, last))) do
-      if due then redis.call('HINCRBY', budget, 'due', '-' .. due) end
+      local amount = tonumber(due or '0')
+      if sum > 0 and sum + amount > EXACT then
+        redis.call('HINCRBY', budget, 'due', string.format('%.0f', -sum))
+        sum = 0
+      end
+      sum = sum + amount
     end
+    if sum > 0 then redis.call('HINCRBY', budget, 'due', string.format('%.0f', -sum)) end
     redis.call('HDEL', holds, unpack(names, first, last))
   end
 end

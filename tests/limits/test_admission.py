@@ -213,6 +213,30 @@ def test_a_settled_cost_moves_from_due_to_spend() -> None:
     assert store().xlen(EVENTS) == 0
 
 
+def test_costs_settled_together_are_taken_off_to_the_last_nano_dollar() -> None:
+    seed(ADA)
+    costs = {"r1": 2**53 - 1, "r2": 2**53 - 3, "r3": 5, "r4": 2**53 - 1}
+    for request_id, cost in costs.items():
+        ask(request_id, ADA, estimate=0)
+        admission.finish(request_id, [ADA], cost, b"event")
+    admission.settled([Balance(ADA.name, 0, 7, 1)], {(ADA.name, 0)}, [], [(ADA.name, 0, one) for one in costs])
+    assert state(ADA)["due"] == 0
+
+
+def test_what_an_ended_call_leaves_is_not_kept_for_ever() -> None:
+    seed(ADA)
+    ask("r1", ADA)
+    admission.finish("r1", [ADA], 7, b"event")
+    kept = [store().pttl(key) for key in (budget_key(ADA.name, 0), holds_key(ADA.name, 0))]
+    assert all(0 < ms <= admission.IDLE_MS for ms in kept)
+
+
+def test_neither_is_the_cost_of_a_call_that_redis_does_not_know() -> None:
+    admission.finish("r1", [ADA], 7, b"event")
+    kept = [store().pttl(key) for key in (budget_key(ADA.name, 0), holds_key(ADA.name, 0))]
+    assert all(0 < ms <= admission.IDLE_MS for ms in kept)
+
+
 def test_settling_twice_changes_nothing() -> None:
     seed(ADA)
     ask("r1", ADA)
