@@ -24,7 +24,7 @@ class Readable:
     A deadline costs nothing until it comes: the alarm of an earlier wait is left to ring, and is set anew only then.
     """
 
-    __slots__ = ("_alarm", "_hub", "_now", "_rings", "_until", "_watcher")
+    __slots__ = ("_alarm", "_hub", "_now", "_rings", "_unread", "_until", "_watcher")
 
     def __init__(self, sock: socket.socket) -> None:
         """Nobody waits yet."""
@@ -34,6 +34,8 @@ class Readable:
         # Not gevent's, which waits for the loop.
         self._now = get_original("select", "poll")()
         self._now.register(sock.fileno(), select.POLLIN)
+        # What TLS has read already and not given out, nothing comes for.
+        self._unread: Any = getattr(sock, "pending", None)
         self._alarm: Any = None
         self._rings = self._until = math.inf
 
@@ -50,6 +52,8 @@ class Readable:
         """Raises TimeoutError once time.monotonic() has come to `until`."""
         if time.monotonic() >= until:
             raise TimeoutError
+        if self._unread is not None and self._unread():
+            return
         self._until = until
         if until < self._rings:
             self._set_alarm(until)

@@ -150,14 +150,10 @@ class Connection:
         """What has come, b"" where the other side has closed. Raises TimeoutError, OSError."""
         if self.sock is None:
             raise TimeoutError
-        if self._readable is None:
-            self._wait_until(by)
-        elif not isinstance(self.sock, ssl.SSLSocket):
+        if self._readable is not None:
             self._readable.wait(by)
-        else:
-            if not self.sock.pending():
-                self._readable.wait(by)
-            # What came may be less than can be read: a part of a record.
+        if self._readable is None or isinstance(self.sock, ssl.SSLSocket):
+            # Of TLS a part of a record may have come, which is nothing that can be read.
             self._wait_until(by)
         data = self.sock.recv(READ_BYTES)
         if self.aborted and not data:

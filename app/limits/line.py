@@ -19,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from app.extensions import redis
+from app.limits.wire import Wire
 
 # After so long a silence the other side may have closed the connection, and a look at it costs less than an error.
 IDLE_SECONDS = 1.0
@@ -40,7 +41,7 @@ class _Asking:
 
 
 class Line:
-    """The line of one process. Its connection is redis-py's own: address, TLS, password and patience are the pool's."""
+    """The line of one process. redis-py makes its connection: address, TLS, password and patience are the pool's."""
 
     def __init__(self) -> None:
         """Opens no connection."""
@@ -49,6 +50,7 @@ class Line:
         self._busy = False
         self._connection: ConnectionInterface | None = None
         self._owner: tuple[object, int] | None = None
+        self._wire: Wire | None = None
         self._used_at = 0.0
 
     def ask(self, *command: str | float | bytes | memoryview) -> Any:
@@ -114,16 +116,13 @@ class Line:
 
     def _exchange(self, batch: list[_Asking]) -> RedisError | None:
         """Sends the batch and reads its answers. An error of Redis' own belongs to its command alone."""
-        connection = None
         complete = False
         try:
-            connection = self._connected()
-            packed = [b"".join(asking.packed for asking in batch)]
-            # Connects where it is not connected.
-            connection.send_packed_command(packed, check_health=False)  # type: ignore[no-untyped-call]
+            wire = self._connected()
+            wire.send(b"".join([asking.packed for asking in batch]))
             for asking in batch:
                 try:
-                    asking.answer = connection.read_response()
+                    asking.answer = wire.answer()
                 except ResponseError as error:
                     asking.failed = error
             self._used_at = time.monotonic()
@@ -131,26 +130,36 @@ class Line:
         except RedisError as error:
             return error
         finally:
-            if not complete and connection is not None:
+            if not complete:
                 # Answers to come would be taken for those of the next commands.
-                connection.disconnect()  # type: ignore[no-untyped-call]
+                self._disconnect()
         return None
 
-    def _connected(self) -> ConnectionInterface:
-        """The connection, made anew after a fork and where the pool is another one."""
+    def _connected(self) -> Wire:
+        """The connection, made anew after a fork, where the pool is another one, and where it is of no use any more."""
         pool = redis.client.connection_pool
         owner = (pool, os.getpid())
         if self._connection is None or self._owner != owner:
-            self._connection, self._owner = pool.get_connection(), owner
-            return self._connection
-        if time.monotonic() - self._used_at > IDLE_SECONDS and self._is_stale(self._connection):
-            self._connection.disconnect()  # type: ignore[no-untyped-call]
-        return self._connection
+            self._connection, self._owner, self._wire = pool.get_connection(), owner, None
+        if self._wire is not None and time.monotonic() - self._used_at > IDLE_SECONDS and self._is_stale():
+            self._disconnect()
+        if self._wire is None:
+            self._connection.connect()  # type: ignore[no-untyped-call]
+            # redis-py's connections have no other name for it.
+            self._wire = Wire(self._connection._sock)  # type: ignore[attr-defined] # noqa: SLF001
+        return self._wire
 
-    @staticmethod
-    def _is_stale(connection: ConnectionInterface) -> bool:
+    def _disconnect(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+        if self._connection is not None:
+            self._connection.disconnect()  # type: ignore[no-untyped-call]
+
+    def _is_stale(self) -> bool:
         """Nobody has asked, so what there is to read is the end, or nothing that belongs to us."""
+        assert self._connection is not None  # noqa: S101 - there is a wire
         try:
-            return bool(connection.can_read(timeout=0))
+            return bool(self._connection.can_read(timeout=0))
         except (RedisError, OSError):
             return True
