@@ -12,8 +12,6 @@ import socket
 import time
 from typing import Any
 
-from gevent.monkey import get_original  # type: ignore[import-untyped]
-
 # What libev calls the event (ev.h).
 READ = 1
 
@@ -31,7 +29,9 @@ class Readable:
         # gevent's sockets, with TLS or without, know the loop that they belong to; it has no types.
         self._hub: Any = sock.hub  # type: ignore[attr-defined]
         self._watcher = self._hub.loop.io(sock.fileno(), READ)
-        # Not gevent's, which waits for the loop.
+        # Not gevent's poll, which waits for the loop. Where there are no sockets of gevent's, it stays out of memory.
+        from gevent.monkey import get_original  # type: ignore[import-untyped]  # noqa: PLC0415
+
         self._now = get_original("select", "poll")()
         self._now.register(sock.fileno(), select.POLLIN)
         # What TLS has read already and not given out, nothing comes for.

@@ -33,7 +33,7 @@ def loaded(program: str) -> set[str]:
     return set(shown.stdout.decode().split())
 
 
-@pytest.mark.parametrize("name", ["app.api", "app.gateway", "app.providers", "flask_smorest"])
+@pytest.mark.parametrize("name", ["app.api", "app.gateway", "app.providers", "flask_smorest", "gevent"])
 def test_the_worker_has_loaded_nothing_that_only_answers_calls(name: str) -> None:
     assert "worker.settle" in loaded(WORKER)
     assert name not in loaded(WORKER)
