@@ -49,7 +49,7 @@ class ShortCut:
         try:
             with self._app.app_context():
                 self._begin()
-                answer = proxy.answered(environ, self._body(environ), *found)
+                answer = proxy.answered(self._app.extensions["tollgate"], environ, self._body(environ), *found)
         except Exception as error:  # noqa: BLE001 - Flask tells what to make of it
             finish = partial(self._app.handle_user_exception, error)
             return self._finished(environ, finish)(environ, start_response)

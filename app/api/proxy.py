@@ -19,6 +19,7 @@ from app.errors import NotFound, NotServed
 from app.gateway import quotes
 from app.gateway.asked import Request
 from app.gateway.hops import Answer
+from app.gateway.pipeline import Gateway
 from app.routing.catalog import Catalog
 
 blueprint = Blueprint("LLM routes", __name__, description="Calls to models, in OpenAI's wire format.")
@@ -97,15 +98,15 @@ REFUSALS = (400, 401, 403, 404, 413, 429, 502, 503, 504)
 
 def call(route: str, model: str | None = None) -> Response:
     """One call through the pipeline; the answer's bytes go out as they come."""
-    return responded(answered(request.environ, request.get_data(), route, model))
+    return responded(answered(gateway(), request.environ, request.get_data(), route, model))
 
 
-def answered(environ: Mapping[str, Any], body: bytes, route: str, model: str | None = None) -> Answer:
+def answered(through: Gateway, environ: Mapping[str, Any], body: bytes, route: str, model: str | None = None) -> Answer:
     """One call through the pipeline. Raises any TollgateError; needs an application context only."""
     if "wsgi.input_terminated" in environ and _has_more(environ, len(body)):
         raise RequestEntityTooLarge
     headers = SentHeaders(environ)
-    return gateway().answer(secret_of(headers), Request(route, body, headers, model, environ.get("gunicorn.socket")))
+    return through.answer(secret_of(headers), Request(route, body, headers, model, environ.get("gunicorn.socket")))
 
 
 def _has_more(environ: Mapping[str, Any], size: int) -> bool:

@@ -115,8 +115,9 @@ class Price:
 
 def is_known_tier(tier: str | None) -> bool:
     """Whether a service tier, by the words of a request, is the standard or one that can have prices."""
-    words = () if tier is None or tier in STANDARD_TIERS else tier.split(" ")
-    return all(word in CHEAP_TIERS or word in DEAR_TIERS or word in PLACES for word in words)
+    if tier is None or tier in STANDARD_TIERS:
+        return True
+    return all(word in CHEAP_TIERS or word in DEAR_TIERS or word in PLACES for word in tier.split(" "))
 
 
 def cost(price: Price, usage: Usage) -> int:
