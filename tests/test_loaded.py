@@ -79,7 +79,9 @@ def test_nothing_of_celery_s_pool_of_processes_is_loaded_into_the_worker() -> No
     assert not {"celery.concurrency.prefork", "celery.concurrency.asynpool"} & loaded(WORKER)
 
 
-@pytest.mark.parametrize("name", ["sqlalchemy", "psycopg", "redis", "flask", "celery", "gevent", "http.client"])
+@pytest.mark.parametrize(
+    "name", ["sqlalchemy", "psycopg", "redis", "flask", "celery", "gevent", "http.client", "yaml", "app.settings"]
+)
 def test_the_supervisor_has_loaded_nothing_but_what_it_takes_to_start_and_watch(name: str) -> None:
     assert "app.local.supervisor" in loaded(SUPERVISOR)
     assert name not in loaded(SUPERVISOR)

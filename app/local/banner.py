@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from app.model_list import Deployment
-from app.settings import Settings
-
 JSON = "-H 'Content-Type: application/json'"
 
 
-def text(settings: Settings, url: str) -> str:
-    """The whole banner. The lines work as pasted, in this order, in one shell, with curl and sed only."""
-    lines = ["", f"  Tollgate runs on {url}", f"  Master key: {settings.master_key}", ""]
-    if model := model_to_try(settings.deployments):
+def text(master_key: str, model: str | None, url: str) -> str:
+    """The whole banner; `model` is one to try, None: there is none yet.
+
+    The lines work as pasted, in this order, in one shell, with curl and sed only.
+    """
+    lines = ["", f"  Tollgate runs on {url}", f"  Master key: {master_key}", ""]
+    if model is not None:
         lines += ["  Make a user with a key, call a model with it, read what it has cost:", ""]
-        lines += try_it(url, settings.master_key, model)
+        lines += try_it(url, master_key, model)
     else:
         lines.append("  There is no model yet: name one under model_list in config.yaml and start again.")
     return "\n".join([*lines, "", "  Ctrl-C stops everything.", "", ""])
-
-
-def model_to_try(deployments: tuple[Deployment, ...]) -> str | None:
-    """A name that can be called: a mock if there is one, because it needs no account anywhere."""
-    usable = [entry for entry in deployments if entry.off is None and "*" not in entry.model_name]
-    usable.sort(key=lambda entry: entry.provider != "mock")
-    return usable[0].model_name if usable else None
 
 
 def try_it(url: str, master_key: str, model: str) -> list[str]:

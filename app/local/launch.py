@@ -6,15 +6,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
-from app.errors import SettingsError
-from app.local import banner, checks, valkey
+from app.local import banner, checks, known, valkey
 from app.local.child import Child, say
 from app.local.home import Home, HomeTaken
+from app.local.known import Known, Unreadable
 from app.local.supervisor import Stopped, Supervisor
 from app.local.valkey import Valkey
-from app.settings import Settings, load
 
 DEFAULT_PORT = "4000"
 START_SECONDS = 30
@@ -51,12 +48,11 @@ def launch(environ: Mapping[str, str], directory: Path) -> None:
     if "REDIS_URL" not in environment:
         embedded = embedded_valkey(home)
         environment["REDIS_URL"] = embedded[1].url
-    if "TOLLGATE_MASTER_KEY" not in environment and not names_master_key(environment, directory):
-        environment["TOLLGATE_MASTER_KEY"] = home.secret("master_key", prefix="sk-")
     try:
-        settings = load(environment, directory)
-    except SettingsError as error:
+        settings = known.read(environment)
+    except Unreadable as error:
         raise CannotStart(*error.problems) from None
+    environment["TOLLGATE_MASTER_KEY"] = settings.master_key
     with Supervisor() as supervisor:
         try:
             start(supervisor, settings, environment, embedded)
@@ -86,18 +82,9 @@ def embedded_valkey(home: Home) -> tuple[Child, Valkey]:
     return Child("valkey", command, {}), server
 
 
-def names_master_key(environment: Mapping[str, str], directory: Path) -> bool:
-    """Whether config.yaml has a master key of its own. If the file is wrong, app.settings says so."""
-    try:
-        config = yaml.safe_load((directory / environment.get("TOLLGATE_CONFIG", "config.yaml")).read_text())
-        return bool(config["general_settings"]["master_key"])
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
-        return False
-
-
 def start(
     supervisor: Supervisor,
-    settings: Settings,
+    settings: Known,
     environment: Mapping[str, str],
     embedded: tuple[Child, Valkey] | None,
 ) -> None:
@@ -122,7 +109,7 @@ def start(
 
     if not supervisor.wait(decided, START_SECONDS) or web.deaths >= DEATHS_AT_START:
         raise CannotStart("the web server does not get ready; its lines above say why")
-    sys.stdout.write(banner.text(settings, f"http://{host}:{port}"))
+    sys.stdout.write(banner.text(settings.master_key, settings.model, f"http://{host}:{port}"))
     sys.stdout.flush()
 
 
