@@ -118,3 +118,16 @@ def test_nobody_waits_for_a_call_that_was_ended(server: Valkey) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("way", ["threads", "gevent"])
+def test_a_line_over_tls_gives_everybody_the_own_answer(server: Valkey, way: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.limits.over_tls", way, server.url],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+    )
+    assert (done.returncode, done.stdout) == (0, "16 of 16"), done.stderr
