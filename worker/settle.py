@@ -25,8 +25,9 @@ from worker.schedule import only_one
 
 log = logging.getLogger(__name__)
 
-# Larger ones gain little, and hold up admissions while Redis is told (see benchmarks/README.md).
-BATCH = 1000
+# Only a worker that is behind has so many. Larger ones gain little, take more memory, and hold up admissions for longer
+# while Redis is told (see benchmarks/README.md).
+BATCH = 2000
 # What an event can do to a batch that is the event's fault, and not the database's.
 UNBOOKABLE = (DataError, IntegrityError, ValueError, KeyError, TypeError)
 # The task stays a moment after the last event: a steady trickle of calls then costs one message, not one each.
