@@ -10,7 +10,7 @@ from app.extensions import redis
 from app.ledger.event import CallEvent
 from app.limits import admission
 from app.limits.admission import Balance, Verdict
-from app.limits.meters import EPOCH, Meter, Tokens, asked_key, budget_key
+from app.limits.meters import EPOCH, WAKE, Meter, Tokens, asked_key, budget_key
 
 LEASE_MS = 30_000
 LONGEST_WAIT_SECONDS = 30
@@ -53,8 +53,8 @@ def held(meter: Meter) -> int:
 
 
 def contents() -> dict[bytes, tuple[bytes, int]]:
-    """Every key with its value and the moment at which it expires."""
-    keys = sorted(set(store().scan_iter(count=1000)) - {EPOCH.encode()})
+    """Every key with its value and the moment at which it expires; but for those that end by themselves in a moment."""
+    keys = sorted(set(store().scan_iter(count=1000)) - {EPOCH.encode(), WAKE.encode()})
     return {key: (store().dump(key) or b"", store().pexpiretime(key)) for key in keys}
 
 
