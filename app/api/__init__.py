@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import cast
 
 from flask import Flask, Response
@@ -37,6 +36,7 @@ from app.api import (
     webhooks,
 )
 from app.api.base import Api
+from app.gateway.pipeline import new_request_id
 
 __all__ = ["init_app"]
 
@@ -91,5 +91,5 @@ def forget_the_last_caller() -> None:
 
 def name_request(response: Response) -> Response:
     """Every answer has a name that a caller can quote; that of an admitted call is its ledger row's."""
-    response.headers.setdefault("x-request-id", f"req_{secrets.token_hex(12)}")
+    response.headers.setdefault("x-request-id", new_request_id())
     return response

@@ -97,16 +97,19 @@ class Places:
 
 
 def _room(deployment: Deployment, router: Router) -> Room:
-    own = deployment.max_parallel_requests
     return Room(
         deployment.id,
         order=deployment.order,
-        max_parallel=router.default_max_parallel_requests if own is None else own,
+        max_parallel=_max_parallel(deployment, router),
         rpm=deployment.rpm,
         tpm=deployment.tpm,
     )
 
 
 def _has_limits(deployment: Deployment, router: Router) -> bool:
-    parallel = deployment.max_parallel_requests or router.default_max_parallel_requests
-    return (parallel, deployment.rpm, deployment.tpm) != (None, None, None)
+    return (_max_parallel(deployment, router), deployment.rpm, deployment.tpm) != (None, None, None)
+
+
+def _max_parallel(deployment: Deployment, router: Router) -> int | None:
+    own = deployment.max_parallel_requests
+    return router.default_max_parallel_requests if own is None else own

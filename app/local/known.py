@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 READING = [sys.executable, "-m", "app.local.reading"]
 
@@ -26,17 +26,21 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """`model` is one that can be tried, None: there is none yet; `warnings` are lines."""
+    """`model` is one that can be tried, None: there is none yet; `warnings` are lines.
+
+    `variables` are what the environment lacks: a master key, where nobody has named one.
+    """
 
     redis_url: str = field(repr=False)
     database_url: str = field(repr=False)
     master_key: str = field(repr=False)
+    variables: dict[str, str] = field(repr=False)
     warnings: list[str]
     model: str | None
 
     def to_json(self) -> str:
         """For the supervisor."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+        return json.dumps(asdict(self))
 
 
 def read(environment: Mapping[str, str]) -> Known:

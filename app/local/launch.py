@@ -52,7 +52,7 @@ def launch(environ: Mapping[str, str], directory: Path) -> None:
         settings = known.read(environment)
     except Unreadable as error:
         raise CannotStart(*error.problems) from None
-    environment["TOLLGATE_MASTER_KEY"] = settings.master_key
+    environment |= settings.variables
     with Supervisor() as supervisor:
         try:
             start(supervisor, settings, environment, embedded)

@@ -21,15 +21,16 @@ from app.settings import load
 
 def known(environ: Mapping[str, str], directory: Path) -> Known:
     """The master key is one of its own where nobody has named one. Raises SettingsError."""
-    environment = dict(environ)
-    if "TOLLGATE_MASTER_KEY" not in environment and not names_master_key(environment, directory):
-        home = Home(directory / environment["TOLLGATE_HOME"])
-        environment["TOLLGATE_MASTER_KEY"] = home.secret("master_key", prefix="sk-")
-    settings = load(environment, directory)
+    variables = {}
+    if "TOLLGATE_MASTER_KEY" not in environ and not names_master_key(environ, directory):
+        home = Home(directory / environ["TOLLGATE_HOME"])
+        variables["TOLLGATE_MASTER_KEY"] = home.secret("master_key", prefix="sk-")
+    settings = load({**environ, **variables}, directory)
     return Known(
         redis_url=settings.redis_url,
         database_url=settings.database_url,
         master_key=settings.master_key,
+        variables=variables,
         warnings=list(settings.warnings),
         model=model_to_try(settings.deployments),
     )

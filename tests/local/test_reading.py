@@ -47,12 +47,21 @@ def test_a_master_key_that_nobody_has_named_is_made_once(environment: dict[str, 
     first, again = known.read(environment), known.read(environment)
     kept = tmp_path / "home" / "master_key"
     assert first.master_key == again.master_key == kept.read_text().strip()
+    assert first.variables == {"TOLLGATE_MASTER_KEY": first.master_key}
     assert kept.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_master_key_of_the_environment_is_the_one(environment: dict[str, str], tmp_path: Path) -> None:
     assert known.read(environment | {"TOLLGATE_MASTER_KEY": "sk-0123456789abcdef"}).master_key == "sk-0123456789abcdef"
     assert not (tmp_path / "home").exists()
+
+
+def test_a_master_key_of_config_yaml_stays_there_for_all_processes_to_read(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG + "general_settings: {master_key: sk-0123456789abcdef}\n")
+    found = known.read(environment)
+    assert (found.master_key, found.variables) == ("sk-0123456789abcdef", {})
 
 
 def test_what_is_wrong_is_told_line_by_line(environment: dict[str, str], tmp_path: Path) -> None:
