@@ -14,7 +14,7 @@ from app import books
 from app.extensions import redis
 from app.limits.meters import CALLS, EVENTS, budget_key, holds_key, slots_key
 from tests.people import Someone
-from worker.settle import settle_batch
+from worker.booking import settle_batch
 
 ADA = budget_key("user:ada", 0)
 HOLDS = holds_key("user:ada", 0)

@@ -18,7 +18,7 @@ from app.price_names import Place
 from app.settings import Settings
 from tests.ledger.test_post import book, event
 from tests.people import Someone
-from worker.settle import settle_batch
+from worker.booking import settle_batch
 
 
 @pytest.fixture(autouse=True)

@@ -1,35 +1,28 @@
-"""Settling: usage events in batches to ledger rows and balances in one SQL transaction; then Redis is told."""
+"""Settling: batch after batch, as long as events come; on which thread, and what is done beside what."""
 
 from __future__ import annotations
 
-import logging
+import os
+import sys
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from typing import Any, TypeVar
 
 from celery import shared_task
 from flask import current_app
-from sqlalchemy.exc import DataError, IntegrityError
+from redis.lock import Lock
 
-from app.extensions import redis, write_transaction
-from app.ledger import balances, post
-from app.ledger.event import CallEvent
+from app.extensions import redis
 from app.limits import admission
-from app.limits.admission import Balance
-from app.limits.meters import EVENTS, UNREADABLE, WAKE
+from app.limits.meters import WAKE
 from app.queue import SETTLE, send
-from worker import alerts
-from worker.budgets import check_users, near_budget
+from worker import booking
+from worker.booking import Entry, read, settle_batch, write
 from worker.schedule import only_one
 
-log = logging.getLogger(__name__)
-
-# Only a worker that is behind has so many. Larger ones gain little, take more memory, and hold up admissions for longer
-# while Redis is told (see benchmarks/README.md).
-BATCH = 2000
-# What an event can do to a batch that is the event's fault, and not the database's.
-UNBOOKABLE = (DataError, IntegrityError, ValueError, KeyError, TypeError)
 # The task stays a moment after the last event: a steady trickle of calls then costs one message, not one each.
 LINGER_SECONDS = 1.0
 BLOCK_MS = 150
@@ -39,15 +32,69 @@ GATHER_SECONDS = 0.2
 LOCK_SECONDS = 5
 # The worker has other tasks too: after this long they get their turn, and settling goes on behind them.
 LONGEST_SECONDS = 5
+# A web process that wants the same core then gets three quarters of it.
+PATIENT_NICENESS = 5
+
+Result = TypeVar("Result")
 
 
-@dataclass(slots=True)
-class Entry:
-    """An event as it stands in the stream; `abandoned` is what a dead process's call is booked for, nano-dollars."""
+class Settling:
+    """Settles batch after batch, each of at most booking.BATCH events.
 
-    id: bytes
-    event: CallEvent
-    abandoned: int | None
+    A worker that keeps up lets web processes go first: calls wait for those, and nobody waits for the books. One that
+    is behind, which takes a full batch, does not; while SQL books a batch, it has Redis told of the one before and
+    reads the next. So Python works while the database does, which gives a quarter more calls a second (see
+    benchmarks/README.md).
+    """
+
+    def __init__(self, patient: ThreadPoolExecutor, beside: ThreadPoolExecutor) -> None:
+        """Two threads, of which `patient` lets others go first."""
+        self._patient, self._beside = patient, beside
+        self._context = current_app.app_context
+        self._behind = False
+        self._next: Future[list[Entry]] | None = None
+        self._telling: Future[None] | None = None
+
+    def settle_batch(self, block_ms: int) -> int:
+        """The next batch, for whose first event it waits up to `block_ms`; gives how many events it took."""
+        if self._behind:
+            taken = self._catch_up()
+        else:
+            taken = self._patient.submit(_within, self._context, settle_batch, block_ms).result()
+        self._behind = taken == booking.BATCH
+        if not self._behind:
+            self.finish()
+        return taken
+
+    def _catch_up(self) -> int:
+        entries = read(0) if self._next is None else self._next.result()
+        self._next = None
+        if len(entries) == booking.BATCH:
+            self._next = self._beside.submit(_within, self._context, read, 0, entries[-1].id)
+        for booked in write(entries):
+            self.finish()
+            self._telling = self._beside.submit(admission.settled, *booked)
+        return len(entries)
+
+    def finish(self) -> None:
+        """Waits until Redis has been told of everything. Raises LimitsUnavailable where it could not be."""
+        if self._telling is not None:
+            self._telling.result()
+            self._telling = None
+
+
+def _within(context: Callable[[], AbstractContextManager[object]], run: Callable[..., Result], *args: Any) -> Result:
+    with context():
+        return run(*args)
+
+
+def _be_patient() -> None:
+    """Lets others go first, for this thread alone: Linux has a niceness for each. It cannot be taken back."""
+    if sys.platform == "linux":
+        # Some sandboxes forbid it.
+        with suppress(OSError):
+            thread = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + PATIENT_NICENESS)
 
 
 @shared_task(name=SETTLE, ignore_result=True)
@@ -56,115 +103,32 @@ def settle() -> None:
     with only_one("settle", LOCK_SECONDS) as lock:
         if lock is None:
             return
-        if not settle_batch(0):
-            return
-        started = idle_since = time.monotonic()
-        while time.monotonic() - started < LONGEST_SECONDS:
-            lock.reacquire()
-            # As long as this stands, nobody else wakes the worker.
-            redis.client.set(WAKE, "1", px=admission.WAKE_MS)
-            if taken := settle_batch(BLOCK_MS):
-                idle_since = time.monotonic()
-                if taken < BATCH:
-                    time.sleep(GATHER_SECONDS)
-            elif time.monotonic() - idle_since >= LINGER_SECONDS:
-                break
-        redis.client.delete(WAKE)
-        # An event may have come in before the wake-up was possible again.
-        more = settle_batch(0) > 0
+        with (
+            ThreadPoolExecutor(1, "patient", _be_patient) as patient,
+            ThreadPoolExecutor(1, "beside") as beside,
+        ):
+            settling = Settling(patient, beside)
+            if not settling.settle_batch(0):
+                return
+            settle_what_comes(settling, lock)
+            redis.client.delete(WAKE)
+            # An event may have come in before the wake-up was possible again.
+            more = settling.settle_batch(0) > 0
+            settling.finish()
     if more:
         send(SETTLE)
 
 
-def settle_batch(block_ms: int) -> int:
-    """Reads at most one batch, waiting up to `block_ms` for a first event; gives how many events it took."""
-    entries = read(block_ms)
-    if entries:
-        try:
-            book(entries)
-        except UNBOOKABLE:
-            book_in_parts(entries)
-    return len(entries)
-
-
-def read(block_ms: int) -> list[Entry]:
-    """The oldest events of the stream. What cannot be read is set aside, so that it holds up nothing."""
-    entries = []
-    for entry_id, fields in _first_of_stream(block_ms):
-        try:
-            event = CallEvent.from_bytes(fields[b"e"])
-            entries.append(Entry(entry_id, event, _charged(fields.get(b"abandoned"))))
-        except (ValueError, KeyError, TypeError):
-            set_aside(entry_id, fields)
-    return entries
-
-
-def _charged(held: bytes | None) -> int | None:
-    """What a dead process's call is charged, by general_settings.abandoned: what it held, or nothing."""
-    if held is None:
-        return None
-    return int(held) if current_app.extensions["tollgate"].settings.abandoned == "held" else 0
-
-
-def _first_of_stream(block_ms: int) -> list[tuple[bytes, dict[bytes, bytes]]]:
-    answer: Any = redis.client.xread({EVENTS: "0"}, count=BATCH, block=block_ms or None)
-    return list(answer[0][1]) if answer else []
-
-
-def set_aside(entry_id: bytes, fields: dict[bytes, bytes]) -> None:
-    """Moves an event that cannot be booked where an admin finds it; nothing is thrown away."""
-    log.error("an event cannot be booked; it is kept in %s", UNREADABLE)
-    with redis.client.pipeline() as pipeline:
-        pipeline.xadd(UNREADABLE, fields)  # type: ignore[arg-type]
-        pipeline.xdel(EVENTS, entry_id)
-        pipeline.execute()
-
-
-def book(entries: Sequence[Entry]) -> None:
-    """Posts a batch, tells Redis, and looks at the budgets of the users in it. May be repeated at any point.
-
-    Until Redis is told, the events stay in the stream: whatever dies here, the batch is taken up again from the start.
-    """
-    windows = {window for entry in entries for window in post.windows(entry.event)}
-    with write_transaction() as session:
-        known = post.post(session, [(entry.event, entry.abandoned) for entry in entries])
-        # Redis may not have heard of those that were booked before, and not by us.
-        known |= balances.read(session, windows - known.keys())
-    spends = {window: balance.spend for window, balance in known.items()}
-    alerts.raise_alerts(spends)
-    costs = [cost for entry in entries for cost in costs_of(entry)]
-    limited = {(meter, start) for meter, start, _ in costs}
-    admission.settled(
-        [Balance(*window, known[window].spend, known[window].version) for window in sorted(known)],
-        limited,
-        [entry.id for entry in entries],
-        costs,
-    )
-    check_users(near_budget(spends))
-
-
-def costs_of(entry: Entry) -> list[tuple[str, int, str]]:
-    """(meter, window start, request id) of the costs that Redis has set aside for an event."""
-    return [(meter, start, entry.event.request_id) for meter, start, has_budget in entry.event.meters if has_budget]
-
-
-def book_in_parts(entries: Sequence[Entry]) -> None:
-    """One event of the batch is impossible for the database: it alone is set aside, found by halving the batch."""
-    if len(entries) == 1:
-        _give_up(entries[0])
-        return
-    half = len(entries) // 2
-    for part in entries[:half], entries[half:]:
-        try:
-            book(part)
-        except UNBOOKABLE:
-            book_in_parts(part)
-
-
-def _give_up(entry: Entry) -> None:
-    fields = {b"e": entry.event.to_bytes()}
-    if entry.abandoned is not None:
-        fields[b"abandoned"] = str(entry.abandoned).encode()
-    set_aside(entry.id, fields)
-    # Nothing will ever settle it, so nothing may stay set aside for it.
-    admission.settled([], set(), [], costs_of(entry))
+def settle_what_comes(settling: Settling, lock: Lock) -> None:
+    """Until nothing has come for LINGER_SECONDS, or for LONGEST_SECONDS."""
+    started = idle_since = time.monotonic()
+    while time.monotonic() - started < LONGEST_SECONDS:
+        lock.reacquire()
+        # As long as this stands, nobody else wakes the worker.
+        redis.client.set(WAKE, "1", px=admission.WAKE_MS)
+        if taken := settling.settle_batch(BLOCK_MS):
+            idle_since = time.monotonic()
+            if taken < booking.BATCH:
+                time.sleep(GATHER_SECONDS)
+        elif time.monotonic() - idle_since >= LINGER_SECONDS:
+            return

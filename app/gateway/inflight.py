@@ -236,14 +236,14 @@ class InFlight:
         """Books endings that Redis does not take. They are still sent when it returns: the ledger takes each once."""
         now = time.monotonic()
         late = [ending for ending in list(self._unsent) if not ending.in_sql and now - ending.since >= older_than]
-        events = [(CallEvent.from_bytes(ending.event), None) for ending in late if ending.event]
-        if not events:
+        calls = [post.rows_of(CallEvent.from_bytes(ending.event), None) for ending in late if ending.event]
+        if not calls:
             return
         try:
             with self._context(), write_transaction() as session:
-                post.post(session, events)
+                post.post(session, calls)
         except DatabaseUnavailable:
-            log.warning("neither Redis nor SQL takes %d endings; they are kept", len(events))
+            log.warning("neither Redis nor SQL takes %d endings; they are kept", len(calls))
             return
         for ending in late:
             ending.in_sql = True

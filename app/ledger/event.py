@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -70,11 +71,21 @@ class CallEvent:
     @classmethod
     def from_bytes(cls, data: bytes) -> CallEvent:
         """Raises ValueError, KeyError or TypeError where the bytes are no event."""
-        fields = orjson.loads(data)
-        fields["attempts"] = [
-            Attempt(**(attempt if "cost" in attempt else _priced(attempt))) for attempt in fields["attempts"]
-        ]
-        return cls(**fields)
+        values = orjson.loads(data)
+        values["attempts"] = [_attempt(attempt) for attempt in values["attempts"]]
+        # By their place: where values come by name, Python compares each with each. Earlier versions wrote fewer.
+        return cls(*_of_call(values)) if len(values) == len(_CALL) else cls(**values)
+
+
+_CALL = tuple(one.name for one in fields(CallEvent))
+_ATTEMPT = tuple(one.name for one in fields(Attempt))
+_of_call, _of_attempt = itemgetter(*_CALL), itemgetter(*_ATTEMPT)
+
+
+def _attempt(values: dict[str, Any]) -> Attempt:
+    if "cost" not in values:
+        values = _priced(values)
+    return Attempt(*_of_attempt(values)) if len(values) == len(_ATTEMPT) else Attempt(**values)
 
 
 def _priced(attempt: dict[str, Any]) -> dict[str, Any]:

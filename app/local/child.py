@@ -73,7 +73,7 @@ class Child:
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
-            start_new_session=True,
+            process_group=0,
             preexec_fn=end_with_parent(),  # noqa: PLW1509 - it takes no lock: two system calls
         )
         assert self._process.stdout  # noqa: S101 - for the type checker: it is a pipe

@@ -9,7 +9,7 @@ from flask import Flask
 
 from tests.api.conftest import Ask
 from tests.people import HELLO
-from worker.settle import settle_batch
+from worker.booking import settle_batch
 
 
 def settle(app: Flask) -> None:

@@ -13,7 +13,7 @@ from app.extensions import redis
 from app.ledger import rows
 from tests.api.conftest import Ask
 from tests.people import Someone
-from worker.settle import settle_batch
+from worker.booking import settle_batch
 
 
 @pytest.fixture

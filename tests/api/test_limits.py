@@ -11,7 +11,7 @@ from flask import Flask
 
 from app.extensions import redis
 from tests.people import HELLO, Someone
-from worker.settle import settle_batch
+from worker.booking import settle_batch
 
 Ask = Callable[..., Any]
 CALL = {**HELLO, "max_tokens": 10}

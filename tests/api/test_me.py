@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from tests.people import Someone
-from worker.settle import settle_batch
+from worker.booking import settle_batch
 
 
 def me(app: Flask, secret: str, **query: str) -> Any:

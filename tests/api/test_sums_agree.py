@@ -76,7 +76,10 @@ def booked(app: Flask, ledger: Sequence[tuple[CallEvent, int | None]]) -> list[L
         with write_transaction() as session:
             for table in (LedgerRow, DailySpend, DailyTag, Balance):
                 session.execute(sa.delete(table))
-            post.post(session, [(replace(call, request_id=f"r{n}"), dead) for n, (call, dead) in enumerate(ledger)])
+            post.post(
+                session,
+                [post.rows_of(replace(call, request_id=f"r{n}"), dead) for n, (call, dead) in enumerate(ledger)],
+            )
         rows = list(db.session.scalars(sa.select(LedgerRow)))
         db.session.expunge_all()
         db.session.rollback()

@@ -39,7 +39,7 @@ def of_an_earlier_version(request_id: str, *attempts: tuple[list[int], list[Any]
 def booked(one: CallEvent) -> list[tuple[int, str, int, int, int]]:
     """(cost, price, input tokens, output tokens, requests) of its rows."""
     with write_transaction() as session:
-        post.post(session, [(one, None)])
+        post.post(session, [post.rows_of(one, None)])
     found, _ = rows.find(request_id=one.request_id)
     return [(row.cost, row.price, row.input_tokens, row.output_tokens, row.requests) for row in found]
 

@@ -50,7 +50,7 @@ def event(request_id: str, user: str = "ada", tokens: int = 10, window: int = 0)
 
 def book(*events: CallEvent, abandoned: int | None = None) -> None:
     with write_transaction() as session:
-        post.post(session, [(one, abandoned) for one in events])
+        post.post(session, [post.rows_of(one, abandoned) for one in events])
 
 
 def spent(meter: str, window: int = 0) -> int:

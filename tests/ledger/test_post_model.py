@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import chain, starmap
 from typing import Any
 
 import pytest
@@ -139,7 +140,7 @@ def test_rows_balances_and_totals_are_what_a_plain_model_says(
     for batch in batches:
         expected = model.post(batch)
         with write_transaction() as session:
-            changed = post.post(session, batch)
+            changed = post.post(session, starmap(post.rows_of, batch))
         assert changed == {window: model.balances[window] for window in expected}
     names = "user_id end_user tags model_name stream provider outcome input_tokens output_tokens cost"
     rows = columns(LedgerRow, f"request_id attempt {names} started_at first_byte_at meters")
@@ -160,9 +161,9 @@ def test_posting_everything_again_in_one_batch_changes_nothing(
     emptied()
     for batch in batches:
         with write_transaction() as session:
-            post.post(session, batch)
+            post.post(session, starmap(post.rows_of, batch))
     before = columns(Balance, "meter window_start spend version"), columns(DailySpend, SUMS)
     with write_transaction() as session:
-        changed = post.post(session, [one for batch in batches for one in batch])
+        changed = post.post(session, starmap(post.rows_of, chain(*batches)))
     assert changed == {}
     assert (columns(Balance, "meter window_start spend version"), columns(DailySpend, SUMS)) == before

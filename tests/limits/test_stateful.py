@@ -53,7 +53,7 @@ from app.models import DailySpend, LedgerRow
 from tests.limits.asking import stop_asking
 from tests.limits.conftest import LONG
 from tests.limits.model import Call, Money, Queues, blocked_by, budget_of, verdict, window_of, windows_read
-from worker.settle import Entry, book, read
+from worker.booking import Entry, book, read
 
 QUICK = settings(max_examples=200, stateful_step_count=50, derandomize=True, deadline=None)
 

@@ -67,7 +67,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                process_group=0,
                 preexec_fn=end_with_parent(self._last_signal),  # noqa: PLW1509 - it takes no lock
                 **self._identity,
             )

@@ -23,7 +23,7 @@ from app.settings import Settings
 from tests.people import Someone
 from worker import alerts
 from worker.alerts import raise_alerts
-from worker.settle import settle_batch
+from worker.booking import settle_batch
 
 DOLLAR = 1_000_000_000
 ADA = ("user:ada", 0)

@@ -12,8 +12,8 @@ from app.extensions import redis, write_transaction
 from app.models import Balance
 from tests.people import Someone
 from worker import reconcile as task
+from worker.booking import settle_batch
 from worker.reconcile import reconcile
-from worker.settle import settle_batch
 
 
 @pytest.fixture(autouse=True)

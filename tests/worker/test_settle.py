@@ -14,8 +14,9 @@ from app.ledger import balances, rows
 from app.limits.meters import EVENTS, UNREADABLE, budget_key
 from app.models import Budget, Credit, User
 from app.queue import SETTLE
+from worker.booking import settle_batch
 from worker.budgets import budgets, near_budget
-from worker.settle import settle, settle_batch
+from worker.settle import settle
 from worker.sweep import sweep
 
 HELLO = {"model": "mock-gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
