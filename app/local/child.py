@@ -50,8 +50,8 @@ def end_with_parent(
 class Child:
     """A process that can be started again and again.
 
-    Each start is a session of its own, so that Ctrl-C reaches the supervisor only, which then
-    stops its children in order.
+    Each start is a process group of its own, so that Ctrl-C reaches the supervisor only, which then stops its children
+    in order. All are of one session: Linux heeds a niceness only within one (see worker/settle.py).
     """
 
     def __init__(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> None:

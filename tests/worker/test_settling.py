@@ -12,22 +12,16 @@ import pytest
 from flask import Flask
 
 from app.errors import LimitsUnavailable
-from app.extensions import redis
 from app.ledger import balances, rows
 from app.limits import admission
 from app.limits.meters import EVENTS, UNREADABLE, budget_key
+from tests.worker.test_settle import Caller, store
 from worker import booking
 from worker import settle as settling
 from worker.settle import settle
 
-HELLO = {"model": "mock-gpt-4o", "messages": [{"role": "user", "content": "hi"}]}
 FULL = 3
 PATIENCE_SECONDS = 10
-
-
-def store() -> Any:
-    """Valkey, untyped: redis-py's answers are unions of everything."""
-    return redis.client
 
 
 @pytest.fixture(autouse=True)
@@ -41,12 +35,9 @@ def small_batches(gateway_app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def calls(app: Flask, number: int) -> None:
     """So many calls of a user with a budget, none of them settled."""
-    client: Any = app.test_client()
-    master = {"Authorization": f"Bearer {app.extensions['tollgate'].settings.master_key}"}
-    made = client.post("/user/new", json={"user_id": "ada", "max_budget": 1}, headers=master)
-    headers = {"Authorization": f"Bearer {made.json['key']}"}
+    caller = Caller(app, max_budget=1)
     for _ in range(number):
-        assert client.post("/v1/chat/completions", json=HELLO, headers=headers).status_code == 200
+        assert caller.call().status_code == 200
 
 
 def assert_settled(number: int) -> None:
